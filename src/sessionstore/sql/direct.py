@@ -1,0 +1,245 @@
+"""Statements on the driver's own connection, for engines that are ours alone.
+
+Core compiles each statement once; after that only the pool is SQLAlchemy's. On a small statement its
+cursor and result layers cost as much as the database's work does. A host's engine always gets Core:
+it may have listeners (tracing, SET ROLE) that must see every statement.
+"""
+
+import time
+from collections import namedtuple
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from operator import itemgetter
+from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import ARRAY, Dialect, Executable, PoolProxiedConnection, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+from sqlalchemy.util import greenlet_spawn
+
+from sessionstore.collecting import collector_paused
+from sessionstore.sql.connections import watched
+from sessionstore.sql.drivers import DRIVERS, Driver
+from sessionstore.sql.failures import failure_of
+from sessionstore.sql.shielding import completed, taken
+
+T = TypeVar("T")
+
+_MADE_AT = "sessionstore_made_at"
+
+
+class _Text:
+    """A statement's text for one dialect and schema, and how its values go in and come out."""
+
+    def __init__(self, statement: Executable, dialect: Dialect, schema: str | None, columns: Sequence[str]) -> None:
+        options: dict[str, Any] = {"column_keys": list(columns)} if columns else {}
+        if schema is not None:
+            options |= {"schema_translate_map": {None: schema}, "render_schema_translate": True}
+        compiled = cast("SQLCompiler", cast("Any", statement).compile(dialect=dialect, **options))
+        self.sql = compiled.string
+        given = [compiled.binds[name] for name in compiled.positiontup or ()]
+        keys = [parameter.key for parameter in given]
+        self._values_of: Callable[[dict[str, Any]], tuple[Any, ...]] = _getter(keys)
+        self._defaults = {
+            parameter.key: parameter.effective_value
+            for parameter in given
+            if parameter.callable is None and not parameter.required and parameter.value is not None
+        }
+        self._called = [parameter for parameter in given if parameter.callable is not None]
+        prepared = [(index, _bind_processor(parameter.type, dialect)) for index, parameter in enumerate(given)]
+        self._preparing = [(index, process) for index, process in prepared if process is not None]
+        described = getattr(statement, "selected_columns", None)
+        if described is None:
+            described = getattr(statement, "exported_columns", ())
+        found = list(cast("Any", described))
+        processors = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in found]
+        self._processors = [(index, process) for index, process in enumerate(processors) if process is not None]
+        names: list[str] = [column.key for column in found]
+        kind: Any = namedtuple("Row", names, rename=True)  # pyright: ignore[reportUntypedNamedTuple]
+        self._make: Callable[[Any], Any] = partial(cast("Any", tuple).__new__, kind)
+
+    def values(self, parameters: dict[str, Any]) -> list[Any]:
+        """Return the values in the order of their places in the text."""
+        if self._defaults or self._called:
+            called = {parameter.key: parameter.effective_value for parameter in self._called}
+            parameters = {**self._defaults, **called, **parameters}
+        values = [*self._values_of(parameters)]
+        for index, process in self._preparing:
+            values[index] = process(values[index])
+        return values
+
+    def rows(self, records: Sequence[Any]) -> list[Any]:
+        """Return records as rows whose values have the columns' Python types."""
+        with collector_paused(len(records)):
+            for index, process in self._processors:
+                records = [
+                    record if record[index] is None else (*record[:index], process(record[index]), *record[index + 1 :])
+                    for record in records
+                ]
+            return list(map(self._make, records))
+
+
+def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """Return what takes the values of these keys: in C, but for less than two."""
+    return itemgetter(*keys) if len(keys) > 1 else lambda parameters: tuple(parameters[key] for key in keys)
+
+
+def _bind_processor(type_: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return what prepares a value for the driver, if it must be prepared at all."""
+    implementation: Any = type_.dialect_impl(dialect)
+    if isinstance(implementation, ARRAY) and _bind_processor(cast("Any", implementation).item_type, dialect) is None:
+        return None  # SQLAlchemy's would make a list of a list
+    return cast("Any", implementation).bind_processor(dialect)
+
+
+class DriverConnection:
+    """A connection on which statements skip Core's cursors and results; see `transaction.Connection`."""
+
+    def __init__(self, driver: Driver, dialect: Dialect, schema: str | None, texts: dict[Any, _Text]) -> None:
+        self.dialect = dialect
+        self._driver = driver
+        self._schema = schema
+        self._texts = texts
+
+    async def begin(self) -> None:
+        """Begin a transaction: statements before are each their own."""
+        await self._driver.begin()
+
+    async def commit(self) -> None:
+        """Commit the transaction."""
+        await self._driver.commit()
+
+    async def rows(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
+        """Execute a statement and return its rows."""
+        text = self._text(statement)
+        return text.rows(await self._driver.rows(text.sql, text.values(parameters)))
+
+    async def run(self, statement: Executable, parameters: dict[str, Any]) -> int:
+        """Execute a statement and return how many rows it changed."""
+        text = self._text(statement)
+        return await self._driver.run(text.sql, text.values(parameters))
+
+    async def run_many(self, statement: Executable, rows: Sequence[dict[str, Any]]) -> None:
+        """Execute a statement once for each set of parameters."""
+        text = self._text(statement, tuple(rows[0]))
+        await self._driver.run_many(text.sql, [text.values(row) for row in rows])
+
+    def _text(self, statement: Executable, columns: tuple[str, ...] = ()) -> _Text:
+        key = (statement, self._schema, columns)
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = _Text(statement, self.dialect, self._schema, columns)
+        return text
+
+
+class DriverPool:
+    """The pool of an engine that is ours, giving out the driver's own connections."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._wrap = DRIVERS[engine.dialect.driver]
+        self._texts: dict[Any, _Text] = {}  # statements are module constants, so these are few
+        self._lost_at = 0.0
+        self.fits = True
+        """Whether all connections so far could be used so."""
+
+        event.listen(engine.sync_engine, "connect", self._note)
+
+    def _note(self, connection: Any, record: Any) -> None:
+        record.info[_MADE_AT] = time.monotonic()
+        self.fits = self.fits and connection.run_async(self._is_fit)
+
+    async def _is_fit(self, connection: Any) -> bool:
+        return await self._wrap(connection).fits()
+
+    async def run(
+        self,
+        engine: AsyncEngine,
+        schema: str | None,
+        begin: Callable[[], None],
+        work: Callable[[DriverConnection], Coroutine[Any, Any, T]],
+        *,
+        shielded: bool,
+    ) -> T:
+        """Do some work on a connection, which comes in no transaction and is given back; a broken one is thrown away.
+
+        The work waits for statements only: it may be done in another thread. `begin` is called before, in this one.
+        `shielded` says that the caller isn't cancelled meanwhile.
+        """
+        pool = engine.sync_engine.pool
+        give_back = partial(_give_back, pool)
+        pooled = await (self._take(engine) if shielded else taken(self._take(engine), give_back))
+        driver = self._wrap(pooled.driver_connection)
+        connection = DriverConnection(driver, engine.dialect, schema, self._texts)
+        try:
+            if driver.in_transaction:  # somebody's listener has begun one at connecting
+                await greenlet_spawn(pooled.commit)
+            begin()
+            done = await driver.complete(work(connection))
+        except BaseException as error:
+            await completed(self._clean_up(pool, pooled, driver, error))
+            raise
+        await give_back(pooled)
+        return done
+
+    async def _take(self, engine: AsyncEngine) -> PoolProxiedConnection:
+        while True:
+            pooled = await engine.raw_connection()
+            if not self.fits:  # as of now: when it is tried again Core does it
+                await greenlet_spawn(pooled.close)
+                raise ConnectionError("the engine makes connections of another kind now")
+            if pooled.info[_MADE_AT] >= self._lost_at:
+                return pooled
+            await greenlet_spawn(pooled.invalidate)  # made before the server went away: as lost as the others
+
+    async def _clean_up(self, pool: Pool, pooled: PoolProxiedConnection, driver: Driver, error: BaseException) -> None:
+        """Roll back, or throw the connection away when its state isn't known or it is lost."""
+        failure = failure_of(error) if isinstance(error, Exception) else None
+        if failure is not None and failure.retryable and failure.outcome_unknown:
+            if not isinstance(error, TimeoutError):  # a slow statement says nothing of other connections
+                self._lost_at = time.monotonic()
+        elif driver.sound_after(error):
+            with suppress(Exception):  # if it can't be used any more, the first error tells more than this one
+                try:
+                    if driver.in_transaction:
+                        await driver.complete(driver.rollback())
+                except BaseException:
+                    await _throw_away(pooled)
+                    raise
+                await _give_back(pool, pooled)
+            return
+        await _throw_away(pooled)
+
+
+async def _give_back(pool: Pool, pooled: PoolProxiedConnection) -> None:
+    # The pool closes connections that it has no room for, and waits for that. Else no greenlet is needed, which costs
+    # more than all that is done in it.
+    waits = not isinstance(pool, QueuePool) or pool.checkedin() >= pool.size()
+    try:
+        await greenlet_spawn(pooled.close) if waits else pooled.close()
+    except BaseException:
+        await _throw_away(pooled)
+        raise
+
+
+async def _throw_away(pooled: PoolProxiedConnection) -> None:
+    if pooled.is_valid:
+        await greenlet_spawn(pooled.invalidate)
+
+
+_pools: WeakKeyDictionary[AsyncEngine, DriverPool] = WeakKeyDictionary()
+
+
+def adopt(engine: AsyncEngine) -> None:
+    """Note that an engine is ours alone, so that its statements may go to the driver directly."""
+    if engine.dialect.driver in DRIVERS:
+        _pools[engine] = DriverPool(engine)
+
+
+def pool_of(engine: AsyncEngine) -> DriverPool | None:
+    """Return the pool of an engine that is ours, unless somebody listens to its statements, logs them or wraps them."""
+    pool = _pools.get(engine)
+    return None if pool is None or not pool.fits or watched(engine) else pool

@@ -1,0 +1,231 @@
+"""Parts to rows and back.
+
+A part is stored once: what people search is in `text`, `tool_call_id` and `tool_name`, the
+rest in `payload`, and `extra` holds the part's metadata. Where a column can't hold an exact
+value (NUL, a lone surrogate, a call id too long for an index), it holds a readable stand-in
+and JSON beside it the exact one.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any, cast
+
+from sqlalchemy import Row
+
+from sessionstore import jsontext
+from sessionstore.models import (
+    ImagePart,
+    Part,
+    RawPart,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    UnknownPart,
+)
+from sessionstore.models.base import LONGEST_ID, made
+from sessionstore.sql.soundness import is_id, is_object, is_storable
+
+COLUMNS = ("id", "type", "text", "tool_call_id", "tool_name", "payload", "extra")
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_LONGEST_KEY = LONGEST_ID
+_OWN_EXTRAS = frozenset({"metadata", "text", "tool_call_id", "tool_name"})
+
+
+_values_of = attrgetter(*COLUMNS)
+
+_USUAL: Mapping[type, tuple[str, int]] = {
+    TextPart: ("text", 4),
+    ReasoningPart: ("reasoning", 5),
+    ToolCallPart: ("tool_call", 6),
+    ToolResultPart: ("tool_result", 8),
+}
+PART_KINDS = frozenset(_USUAL)
+"""The kinds of parts that `encode_usual` knows; above, their types, and how many fields each has."""
+
+
+def encode_usual(part: Part, place: str) -> dict[str, str | None] | None:
+    """Return the columns of a part as nearly all are, which is found sound on the way; or `None`."""
+    fields: Mapping[str, Any] = vars(part)
+    type_, size = _USUAL.get(type(part), ("", 0))
+    if len(fields) != size or fields["type"] != type_ or fields["metadata"] != {} or not is_id(fields["id"]):
+        return None
+    text = call_id = name = payload = None
+    if size <= 5:
+        text = fields["content"]
+        if not _is_usual(text) or fields.get("signature") is not None:
+            return None
+    else:
+        call_id, name = fields["tool_call_id"], fields["tool_name"]
+        if not (_is_usual(call_id) and len(call_id) <= _LONGEST_KEY and _is_usual(name)):
+            return None
+        if type_ == "tool_result":
+            text = fields["output"]
+            if not _is_usual(text) or fields["title"] != "" or fields["error"] is not None:
+                return None
+        elif is_object(fields["arguments"]):
+            payload = jsontext.dumps(fields["arguments"], f"{place}.arguments")
+        else:
+            return None
+    return {
+        "id": fields["id"],
+        "type": type_,
+        "text": text,
+        "tool_call_id": call_id,
+        "tool_name": name,
+        "payload": payload,
+        "extra": None,
+    }
+
+
+def _is_usual(text: Any) -> bool:
+    return type(text) is str and is_storable(text)
+
+
+def encode(part: Part, place: str) -> dict[str, str | None]:
+    """Return the columns of any checked part. Raises `InvalidValue`, which names the path from `place` on."""
+    row: dict[str, str | None] = dict.fromkeys(COLUMNS)
+    row.update(id=part.id, type=part.type)
+    extra: dict[str, Any] = {"metadata": part.metadata} if part.metadata else {}
+    match part:
+        case TextPart():
+            row["text"], exact = _readable(part.content)
+            row["payload"] = _json({} if exact else {"content": part.content}, place)
+        case ReasoningPart():
+            row["text"], exact = _readable(part.content)
+            rest = {} if part.signature is None else {"signature": part.signature}
+            row["payload"] = _json(rest if exact else {"content": part.content, **rest}, place)
+        case ToolCallPart():
+            row["payload"] = jsontext.dumps(part.arguments, f"{place}.arguments")
+            _encode_call(row, extra, part.tool_call_id, part.tool_name)
+        case ToolResultPart():
+            row["text"], exact = _readable(part.output)
+            rest = {"title": part.title} if part.title else {}
+            rest |= {} if part.error is None else {"error": part.error}
+            row["payload"] = _json(rest if exact else {"output": part.output, **rest}, place)
+            _encode_call(row, extra, part.tool_call_id, part.tool_name)
+        case ImagePart():
+            source = {"url": part.url} if part.data is None else {"data": part.data}
+            row["payload"] = _json({"media_type": part.media_type, **source, "detail": part.detail}, place)
+        case RawPart():
+            row["payload"] = jsontext.dumps(part.data, f"{place}.data")
+        case UnknownPart():
+            row["payload"] = None if part.data is None else jsontext.dumps(part.data, f"{place}.data")
+            row["text"], exact = _readable(part.text)
+            extra |= part.extra if exact else {**part.extra, "text": part.text}
+            _encode_call(row, extra, part.tool_call_id, part.tool_name)
+    row["extra"] = _json(extra, place)
+    return row
+
+
+def decode(row: Row[Any]) -> Part:
+    """Return the part of a row. Raises `ValueError` or `KeyError` for one that nobody can have written."""
+    usual = _usual(*_values_of(row))
+    if usual is not None:
+        return usual
+    part = _any(row)
+    part.model_fields_set.update(type(part).model_fields)  # all is known of it, as of the usual ones
+    return part
+
+
+def _usual(id_: Any, type_: Any, text: Any, call_id: Any, name: Any, payload: Any, extra: Any) -> Part | None:
+    """Return the part of a row's columns as nearly all are, without pydantic's checks, or `None`."""
+    metadata = {} if extra is None else _metadata_alone(extra)
+    if metadata is None or not is_id(id_):
+        return None
+    if type_ == "text":
+        if payload is not None or type(text) is not str:
+            return None
+        return made(TextPart, {"id": id_, "metadata": metadata, "type": "text", "content": text})
+    if type(call_id) is not str or type(name) is not str:
+        return None
+    fields = {"id": id_, "metadata": metadata, "type": type_, "tool_call_id": call_id, "tool_name": name}
+    if type_ == "tool_call":
+        fields["arguments"] = arguments = None if payload is None else jsontext.loads(payload)
+        return made(ToolCallPart, fields) if type(arguments) is dict else None
+    if type_ != "tool_result" or payload is not None or type(text) is not str:
+        return None
+    fields |= {"title": "", "output": text, "error": None}
+    return made(ToolResultPart, fields)
+
+
+def _metadata_alone(extra: str) -> dict[str, Any] | None:
+    """Return the metadata of a part of which `extra` holds nothing else."""
+    match jsontext.loads(extra):
+        case {"metadata": metadata, **others} if not others and is_object(metadata):
+            return metadata
+        case _:
+            return None
+
+
+def _any(row: Row[Any]) -> Part:
+    payload: Any = None if row.payload is None else jsontext.loads(row.payload)
+    extra: dict[str, Any] = {} if row.extra is None else jsontext.loads(row.extra)
+    common: dict[str, Any] = {"id": row.id, "metadata": extra.get("metadata", {})}
+    call: dict[str, Any] = {
+        "tool_call_id": extra.get("tool_call_id", row.tool_call_id),
+        "tool_name": extra.get("tool_name", row.tool_name),
+    }
+    match row.type:
+        case "text":
+            return TextPart(**{"content": row.text, **(payload or {})}, **common)
+        case "reasoning":
+            return ReasoningPart(**{"content": row.text, **(payload or {})}, **common)
+        case "tool_call":
+            return ToolCallPart(arguments=payload, **call, **common)
+        case "tool_result":
+            return ToolResultPart(**{"output": row.text, **(payload or {})}, **call, **common)
+        case "image":
+            return ImagePart(**payload, **common)
+        case "raw":
+            return RawPart(data=payload, **common)
+        case unknown:
+            text = extra.get("text", row.text)
+            rest = {name: value for name, value in extra.items() if name not in _OWN_EXTRAS}
+            return UnknownPart(type=unknown, data=payload, text=text, extra=rest, **call, **common)
+
+
+def copied(columns: Mapping[str, Any]) -> Part:
+    """Return the part of a part's columns: equal to the first one, with no value in common that can change."""
+    return decode(cast("Row[Any]", SimpleNamespace(**columns)))
+
+
+def call_of(row: Row[Any]) -> tuple[Any, Any]:
+    """Return the exact id and name of a tool call, without its arguments."""
+    extra: dict[str, Any] = {} if row.extra is None else jsontext.loads(row.extra)
+    return extra.get("tool_call_id", row.tool_call_id), extra.get("tool_name", row.tool_name)
+
+
+def storable(text: str) -> str:
+    """Return text that every database holds, with U+FFFD for what it can't."""
+    return text if is_storable(text) else _UNSTORABLE.sub("\ufffd", text)
+
+
+def key_of(tool_call_id: str) -> str:
+    """Return what the indexed column holds for a call's id: the id, or a stand-in that is as unique."""
+    readable = storable(tool_call_id)
+    if readable == tool_call_id and len(readable) <= _LONGEST_KEY:
+        return tool_call_id
+    digest = hashlib.sha256(tool_call_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{readable[:180]}~{digest}"
+
+
+def _readable(text: str | None) -> tuple[str | None, bool]:
+    stored = None if text is None else storable(text)
+    return stored, stored == text
+
+
+def _encode_call(row: dict[str, str | None], extra: dict[str, Any], call_id: str | None, name: str | None) -> None:
+    row["tool_call_id"] = None if call_id is None else key_of(call_id)
+    row["tool_name"], _ = _readable(name)
+    exact = {"tool_call_id": call_id, "tool_name": name}
+    extra.update({column: value for column, value in exact.items() if row[column] != value})
+
+
+def _json(fields: Mapping[str, Any], place: str) -> str | None:
+    # One level more than a value may have: its name here is the outermost.
+    return jsontext.dumps(fields, place, max_depth=jsontext.MAX_DEPTH + 1) if fields else None

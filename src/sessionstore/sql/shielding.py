@@ -1,0 +1,147 @@
+"""Work that is seen through although its caller is cancelled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from sessionstore.events import Event
+
+T = TypeVar("T")
+
+GRACE_SECONDS = 0.25
+"""How long after its caller was cancelled a call may still get a connection and begin, or try again."""
+
+_left: set[asyncio.Future[Any]] = set()  # work that goes on after its caller; event loops hold tasks weakly
+
+
+class Call(asyncio.Future[None]):
+    """What the caller of shielded work waits for; the work tells it how far it has come.
+
+    A cancelled caller waits for what has begun, or begins within `GRACE_SECONDS`, and for nothing else. It sleeps
+    meanwhile, however often it is cancelled: anyio does that at each turn of the event loop.
+    """
+
+    def __init__(self, *, begun: bool = False) -> None:
+        super().__init__()
+        self.committing = False
+        self.events: list[Event] | None = None
+        self._begun = begun
+        self._settled = False
+        self._cancelled_with: tuple[Any, ...] | None = None
+        self._grace_is_over = False
+
+    @property
+    def left(self) -> bool:
+        """Whether the caller has gone, and nothing may begin."""
+        return self._grace_is_over and not self._begun
+
+    def begin(self) -> None:
+        """Say that from here on it must be seen through. Raises `CancelledError` when the caller has gone."""
+        if self.left:
+            raise asyncio.CancelledError
+        self._begun = True
+        self.committing = False
+
+    def commit(self, events: list[Event] | None) -> None:
+        """Say that it may be committed from here on, and what will be announced then, if that is known."""
+        self.committing = True
+        self.events = events
+
+    def pause(self) -> None:
+        """Say that nothing is left of what was begun. Raises `CancelledError` when it may not begin again."""
+        self._begun = False
+        if self.left:
+            raise asyncio.CancelledError
+
+    def settle(self) -> None:
+        """Say that what is still to be done is nothing that a cancelled caller waits for."""
+        self._settled = True
+        if self._cancelled_with is not None:
+            self.wake()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Note that the caller is cancelled: its task calls this."""
+        if self.done():
+            return False
+        if self._cancelled_with is None:
+            self._cancelled_with = () if msg is None else (msg,)
+            if self._settled:
+                self.wake()
+            else:
+                self.get_loop().call_later(GRACE_SECONDS, self._end_grace)
+        return True
+
+    def wake(self, work: "asyncio.Future[Any] | None" = None) -> None:
+        """Let the caller go on."""
+        if work is not None and not work.cancelled():
+            work.exception()  # seen, also when a cancellation outranks it
+        if not self.done():
+            self.set_result(None)
+
+    def raise_cancellation(self) -> None:
+        """Raise the caller's cancellation, if there was one, with its message: anyio knows its own by that."""
+        if self._cancelled_with is not None:
+            raise asyncio.CancelledError(*self._cancelled_with)
+
+    def _end_grace(self) -> None:
+        self._grace_is_over = True
+        if self.left:
+            self.wake()
+
+
+async def completed(work: Coroutine[Any, Any, T], call: Call | None = None, *, interruptible: bool = True) -> T:
+    """Run a coroutine to its end although the caller is cancelled; then raise the cancellation.
+
+    With a `call` of the work's own, it says itself for how much of it a cancelled caller waits.
+
+    `interruptible` is the capability of that name. Without it the work is completed at the end of the event loop
+    too: `asyncio.run` cancels all tasks that it knows of, hence not this one, and waits for the caller. A
+    connection given up there would keep SQLite's write lock until it is collected, and the process would wait for
+    other tasks' statements, which wait for the lock as long as the busy timeout says.
+    """
+    call = call or Call(begun=True)
+    task = asyncio.ensure_future(_telling(work, call))
+    if not interruptible:
+        asyncio._unregister_task(task)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented, for loops
+
+    def ended(task: asyncio.Future[T]) -> None:
+        work.close()  # in case that the task was cancelled before it began
+        call.wake(task)
+
+    task.add_done_callback(ended)
+    await call
+    if not task.done():
+        _left.add(task)
+        task.add_done_callback(_left.discard)
+    call.raise_cancellation()
+    return task.result()
+
+
+async def _telling(work: Coroutine[Any, Any, T], call: Call) -> T:
+    """Wake the caller as the last thing, a turn of the event loop before the task's own callbacks would."""
+    try:
+        return await work
+    finally:
+        call.wake()
+
+
+async def taken(take: Coroutine[Any, Any, T], give_back: Callable[[T], Awaitable[None]]) -> T:
+    """Take something, and give it back if the caller is cancelled while it is taken."""
+    call = Call()
+    held: list[T] = []
+
+    async def hold() -> None:
+        held.append(await take)
+        if call.left:
+            await give_back(held.pop())
+
+    async def let_go() -> None:
+        await give_back(held.pop())
+
+    try:
+        await completed(hold(), call)
+    except BaseException:
+        if held:
+            await completed(let_go())
+        raise
+    return held.pop()
