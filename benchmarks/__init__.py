@@ -1,0 +1,1 @@
+"""Side-by-side measurements: the raw drivers, sessionstore, and its peers. See docs/performance.md."""

@@ -1,0 +1,149 @@
+"""Where the time of a call on Postgres goes: `python -m benchmarks.stages`.
+
+Between its steps the clock is read, in turns with the limit's call, whose median is 1. Both find their caches as the
+other has left them, as in an application.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks import content
+from benchmarks.content import Contents
+from benchmarks.fleet import Fleet
+from benchmarks.processes import silence
+from benchmarks.servers import Server, servers
+from benchmarks.system import System
+from benchmarks.systems import sessionstore as own
+from sessionstore.sql import direct, drivers, operations, runners
+
+_SKIPPED = 50
+_LENGTH = 1_000
+_LISTED = 1_000
+LIMIT = "limit"
+WORKS: Mapping[str, Callable[[System, int], Awaitable[object]]] = {
+    "append 1": lambda system, number: system.append("s", number, 1),
+    "append 100": lambda system, number: system.append("s", number, 100),
+    "last 20": lambda system, _: system.last(content.long(_LENGTH), 20),
+    "list 50": lambda system, _: system.page(50),
+}
+STAGES = {
+    "made": "build the messages: four models each",
+    "prepared": "check them, and turn them into columns",
+    "begun": "a task that outlives its caller's cancellation; a turn of the event loop (writes)",
+    "taking": "look who listens, and which loop this is",
+    "taken": "take a connection from the pool",
+    "sent": "put the statement's values together",
+    "received": "the round trip",
+    "giving": "turn rows into models",
+    "given": "give the connection back",
+    "returned": "publish events (writes), wake the caller",
+}
+"""What each mark is the end of."""
+
+OF_READS = [name for name in STAGES if name not in ("made", "prepared")]
+
+
+class Clock:
+    """Notes when something happened, in the order that it does."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[str, float]] = []
+
+    def mark(self, name: str) -> None:
+        """Note that a stage has ended now."""
+        self.marks.append((name, time.perf_counter()))
+
+    def _around(self, before: str | None, call: Callable[..., Awaitable[Any]], after: str | None) -> Any:
+        async def marked(*args: Any, **kwargs: Any) -> Any:
+            if before:
+                self.mark(before)
+            result = await call(*args, **kwargs)
+            if after:
+                self.mark(after)
+            return result
+
+        return marked
+
+    def patches(self) -> ExitStack:
+        """Have the stages of sessionstore's calls noted while the result is entered."""
+        stack = ExitStack()
+        for owner, name, before, after in (
+            (runners, "enter_loop", "begun", None),
+            (direct.DriverPool, "_take", "taking", "taken"),
+            (drivers.DRIVERS["asyncpg"], "rows", "sent", "received"),
+            (direct, "_give_back", "giving", "given"),
+        ):
+            stack.enter_context(patch.object(owner, name, self._around(before, getattr(owner, name), after)))
+        prepare, message_of = operations.prepare, own.message_of
+        stack.enter_context(patch.object(operations, "prepare", lambda *args: self._then("prepared", prepare(*args))))
+        stack.enter_context(patch.object(own, "message_of", lambda *args: self._then("made", message_of(*args))))
+        return stack
+
+    def _then(self, name: str, result: Any) -> Any:
+        self.mark(name)
+        return result
+
+
+async def measured(server: Server, work: str, rounds: int) -> dict[str, list[float]]:
+    """Return how many seconds each stage of the work took, and the limit."""
+    fleet = Fleet.of(server, "postgresql", [LIMIT, "sessionstore"])
+    found: dict[str, list[float]] = {}
+    try:
+        await fleet.seed(Contents((_LENGTH,), _LISTED))
+        async with fleet.opened(durable=False) as systems:
+            for system in systems.values():
+                await system.create("s")
+            for number in range(rounds + _SKIPPED):
+                began = time.perf_counter()
+                await WORKS[work](systems[LIMIT], number)
+                taken = {LIMIT: time.perf_counter() - began, **await _stages(systems["sessionstore"], work, number)}
+                for name, seconds in taken.items() if number >= _SKIPPED else ():
+                    found.setdefault(name, []).append(seconds)
+    finally:
+        fleet.drop()
+    return found
+
+
+async def _stages(system: System, work: str, number: int) -> dict[str, float]:
+    clock = Clock()
+    with clock.patches():
+        began = time.perf_counter()
+        await WORKS[work](system, number)
+        clock.mark("returned")
+    found: dict[str, float] = {}
+    for name, end in clock.marks:
+        found[name] = found.get(name, 0.0) + end - began
+        began = end
+    return found
+
+
+def main() -> None:
+    """Print each stage's median, in medians of the limit's call."""
+    parser = argparse.ArgumentParser("python -m benchmarks.stages", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1000)
+    options = parser.parse_args()
+    silence()
+    shares: dict[str, dict[str, float]] = {}
+    with servers(["postgresql"]) as found:
+        for work in WORKS:
+            rounds = options.rounds // 10 if work == "append 100" else options.rounds
+            seconds = asyncio.run(measured(found["postgresql"], work, rounds))
+            limit = statistics.median(seconds.pop(LIMIT))
+            shares[work] = {name: statistics.median(values) / limit for name, values in seconds.items()}
+            if missing := set(OF_READS) - seconds.keys():
+                sys.exit(f"stages that nobody came by: {', '.join(sorted(missing))}")
+    print(f"| stage, times the limit's whole call | {' | '.join(shares)} |\n| --- |{' ---: |' * len(shares)}")
+    for name, title in STAGES.items():
+        print(f"| {title} | {' | '.join(f'{one[name]:.2f}' if name in one else '' for one in shares.values())} |")
+    print(f"| all | {' | '.join(f'{sum(one.values()):.2f}' for one in shares.values())} |")
+
+
+if __name__ == "__main__":
+    main()
