@@ -62,7 +62,6 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
 def postgres_database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     """This worker's own database, upgraded; tests use `postgresql_url`, which empties it."""
     with PostgresDatabase(postgres_server) as database:
-        databases.run(databases.upgrade(database.url()))
         yield database
 
 

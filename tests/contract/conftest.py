@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from sessionstore import SQLSessionStore
-from tests import databases
 from tests.databases import PostgresDatabase
 
 OpenStore = Callable[[], SQLSessionStore]
@@ -16,7 +15,7 @@ SCHEMA = "agents"
 @pytest.fixture(scope="session")
 def postgres_database_with_schema(postgres_database: PostgresDatabase) -> PostgresDatabase:
     """This worker's database, with the tables in a second schema too."""
-    databases.run(databases.upgrade(postgres_database.url(), schema=SCHEMA))
+    postgres_database.make_tables(SCHEMA)
     return postgres_database
 
 
