@@ -60,11 +60,14 @@ class Events:
 
         return unsubscribe
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody has subscribed."""
+        return bool(self._subscriptions)
+
     async def publish(self, events: Iterable[Event]) -> None:
         """Deliver events, one after the other, to each handler in the order they subscribed."""
-        if not self._subscriptions:
-            return
-        for event in events:
+        for event in events if self.heard else ():
             for subscription in tuple(self._subscriptions):
                 if subscription.tenant_id == self._tenant_id and event.type in (subscription.types or {event.type}):
                     await _deliver(subscription.handler, event)

@@ -72,7 +72,7 @@ def test_tables_live_in_their_schema(
 def test_a_database_that_can_not_be_used_is_told_without_its_password(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, url: str, words: str, command: list[str]
 ) -> None:
-    monkeypatch.setattr("sessionstore.sql.runners.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("sessionstore.sql.attempts.RETRY_SECONDS", 0.0)
     told = cli.failing(*command, "--database-url", url)
     assert words in told
     assert "secret" not in told

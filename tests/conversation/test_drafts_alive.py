@@ -14,7 +14,7 @@ from sessionstore import RawPart, SessionInfo, SQLSessionStore
 from sessionstore.conversation import upkeep
 from sessionstore.conversation.draft import stream
 from sessionstore.errors import StoreUnavailable
-from sessionstore.sql import runners
+from sessionstore.sql import attempts
 from sessionstore.sql.direct import DriverConnection
 from tests.sql.invariants import broken
 
@@ -95,7 +95,7 @@ async def test_a_flush_that_fails(
     store: SQLSessionStore, commits: Commits, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What couldn't be flushed is kept and tried again, by itself too; no log says what it was."""
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0)
     async with stream(store, "s") as draft:
         commits.fate = lambda: (False, True)
         await draft.append_text("secret")
@@ -119,7 +119,7 @@ async def _logged(caplog: pytest.LogCaptureFixture) -> bool:
 
 async def test_an_exit_that_fails(store: SQLSessionStore, commits: Commits, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exit that can't be stored raises `StoreUnavailable`; the message has all, and may be stored later."""
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0)
     draft = await stream(store, "s").__aenter__()
     await draft.append_text("all of it")
     commits.fate = lambda: (False, True)
@@ -160,9 +160,9 @@ async def test_replies_that_get_lost(
 ) -> None:
     """Whichever commits lose their replies or are lost themselves, all is stored, once, and counted once."""
     chance = random.Random(7)  # noqa: S311
-    monkeypatch.setattr(runners, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "_FIRST_PAUSE", 0.001)
     if not retried:
-        monkeypatch.setattr(runners, "RETRY_SECONDS", 0)
+        monkeypatch.setattr(attempts, "RETRY_SECONDS", 0)
     for round_ in range(6):
         draft = stream(store, "s", id=f"m{round_}")
         await draft.__aenter__()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from sessionstore.sql import runners
+from sessionstore.sql import attempts
 from tests.databases import PostgresDatabase
 
 from .drivers import RoundTrips, count_round_trips
@@ -25,8 +25,8 @@ SLOW = [
 def trips(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> RoundTrips:
     """The drivers' round trips; retries come soon, and end soon; and no log record keeps cursors open."""
     caplog.set_level(logging.CRITICAL + 1, "sqlalchemy.pool")
-    monkeypatch.setattr(runners, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(attempts, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0.01)
     return count_round_trips(monkeypatch)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sessionstore import SessionInfo, SQLSessionStore
 from sessionstore.errors import StoreUnavailable
-from sessionstore.sql import runners
+from sessionstore.sql import attempts
 from tests import databases
 from tests.databases import PostgresServer
 from tests.sql.invariants import broken
@@ -121,7 +121,7 @@ async def test_short_breaks(server: OwnServer, store: SQLSessionStore) -> None:
 
 async def test_long_breaks(server: OwnServer, store: SQLSessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through a longer break callers get StoreUnavailable; what they repeat is stored once."""
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0.2)
     work = await _worked_through(server, store, [(FAST, 1), (IMMEDIATE, 1)])
     print(f"{len(work.acknowledged)} appends, {work.reads} reads, {work.refused} refused")
     assert work.refused >= WRITERS

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sessionstore import Session, SessionInfo, SessionTime, SQLSessionStore, migrate
 from sessionstore.errors import InvalidValue, SchemaOutOfDate, SessionStoreError, StoreUnavailable
 from sessionstore.models.base import EARLIEST, LATEST
-from sessionstore.sql import runners
+from sessionstore.sql import attempts
 from sessionstore.testing.build import user
 
 from .calls import CALLS, Target
@@ -86,7 +86,7 @@ def closed_port() -> Iterator[int]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have lost connections retried for a moment only."""
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0.2)
 
 
 URL_FORMS = (
@@ -124,7 +124,7 @@ async def test_nobody_listens(url: str, closed_port: int) -> None:
 @pytest.mark.parametrize("problem", ["role", "database", "host"])
 async def test_the_server_refuses(postgresql_url: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown role, database or host is StoreUnavailable, without the password."""
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0.2)
     url = make_url(postgresql_url).set(password=PASSWORD)
     if problem == "role":
         url = url.set(username="nobody_of_that_name")
@@ -212,7 +212,7 @@ async def test_a_read_only_database(sqlite_url: str) -> None:
 
 async def test_a_read_only_server(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a standby, or after a failover, a write is StoreUnavailable; reading works."""
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0.2)
     settings = {"connect_args": {"server_settings": {"default_transaction_read_only": "on"}}}
     async with SQLSessionStore.from_url(postgresql_url, engine_kwargs=settings) as store:
         assert await store.list_sessions() == []

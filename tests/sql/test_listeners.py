@@ -113,7 +113,7 @@ async def test_a_slow_statement_costs_one_connection(postgresql_url: str) -> Non
         async with disposing(create_async_engine(postgresql_url)) as other, other.begin() as holder:
             await holder.execute(text("SELECT 1 FROM sessionstore_sessions WHERE id = 'locked' FOR UPDATE"))
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("sessionstore.sql.runners.RETRY_SECONDS", 0)
+                patch.setattr("sessionstore.sql.attempts.RETRY_SECONDS", 0)
                 with pytest.raises(StoreUnavailable) as raised:
                     await store.save_message(user("locked"))
             assert raised.value.maybe_applied

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from sessionstore import Message, SessionInfo, SQLSessionStore, doctor, migrate
 from sessionstore.errors import SessionStoreError, StoreUnavailable
-from sessionstore.sql import runners
+from sessionstore.sql import attempts
 from sessionstore.testing.build import user
 
 from .calls import CALLS, Target, filled_session
@@ -29,7 +29,7 @@ DRIVERS = ("asyncpg", "psycopg")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0.1)
 
 
 @pytest.fixture

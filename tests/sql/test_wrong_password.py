@@ -8,7 +8,7 @@ import pytest
 
 from sessionstore import SQLSessionStore
 from sessionstore.errors import StoreUnavailable
-from sessionstore.sql import runners
+from sessionstore.sql import attempts
 
 from .test_errors import ESCAPED, PASSWORD
 from .test_secrets import assert_untold, told_of
@@ -56,7 +56,7 @@ async def port() -> AsyncIterator[int]:
 @pytest.mark.parametrize("form", ["u:{}@127.0.0.1:PORT/app?", "u@127.0.0.1:PORT/app?password={}"])
 async def test_a_wrong_password(port: int, driver: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is StoreUnavailable, which says where, and holds the password in no form."""
-    monkeypatch.setattr(runners, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(attempts, "RETRY_SECONDS", 0.1)
     url = f"postgresql+{driver}://{form.format(ESCAPED)}".replace("PORT", str(port))
     async with SQLSessionStore.from_url(url) as store:
         for work in (lambda: store.get_session("s"), store.upgrade):

@@ -25,7 +25,7 @@ from sessionstore.collecting import collector_paused
 from sessionstore.sql.connections import watched
 from sessionstore.sql.drivers import DRIVERS, Driver
 from sessionstore.sql.failures import failure_of
-from sessionstore.sql.shielding import completed, taken
+from sessionstore.sql.shielding import Call, Keeping, Kept, completed, taken
 
 T = TypeVar("T")
 
@@ -139,7 +139,8 @@ class DriverConnection:
 class DriverPool:
     """The pool of an engine that is ours, giving out the driver's own connections."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, checked: bool) -> None:
+        self._checked = checked
         self._wrap = DRIVERS[engine.dialect.driver]
         self._texts: dict[Any, _Text] = {}  # statements are module constants, so these are few
         self._lost_at = 0.0
@@ -155,34 +156,53 @@ class DriverPool:
     async def _is_fit(self, connection: Any) -> bool:
         return await self._wrap(connection).fits()
 
+    def at_hand(self, engine: AsyncEngine) -> bool:
+        """Whether a connection can be taken without waiting for anything."""
+        pool = engine.sync_engine.pool
+        if self._checked or not isinstance(pool, QueuePool) or pool.checkedin() < 1:
+            return False
+        # Where there may be no more of them SQLAlchemy waits with a timeout also for one that is there.
+        most: int = pool._max_overflow  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return most < 0 or pool.overflow() < most
+
     async def run(
         self,
         engine: AsyncEngine,
         schema: str | None,
-        begin: Callable[[], None],
+        call: Call,
         work: Callable[[DriverConnection], Coroutine[Any, Any, T]],
-        *,
-        shielded: bool,
+        keeping: Keeping,
     ) -> T:
         """Do some work on a connection, which comes in no transaction and is given back; a broken one is thrown away.
 
-        The work waits for statements only: it may be done in another thread. `begin` is called before, in this one.
-        `shielded` says that the caller isn't cancelled meanwhile.
+        The work waits for statements only: it may be done in another thread. The call is told before that it begins.
         """
+        waits = keeping is not Keeping.BY_TASK and not self.at_hand(engine)
+        give_back = partial(_give_back, engine.sync_engine.pool)
+        pooled = await (taken(self._take(engine), give_back) if waits else self._take(engine))
+        done = self._done(engine, schema, call, work, pooled)
+        return await (Kept(done, call) if keeping is Keeping.BY_CALLER else done)
+
+    async def _done(
+        self,
+        engine: AsyncEngine,
+        schema: str | None,
+        call: Call,
+        work: Callable[[DriverConnection], Coroutine[Any, Any, T]],
+        pooled: PoolProxiedConnection,
+    ) -> T:
         pool = engine.sync_engine.pool
-        give_back = partial(_give_back, pool)
-        pooled = await (self._take(engine) if shielded else taken(self._take(engine), give_back))
         driver = self._wrap(pooled.driver_connection)
         connection = DriverConnection(driver, engine.dialect, schema, self._texts)
         try:
             if driver.in_transaction:  # somebody's listener has begun one at connecting
                 await greenlet_spawn(pooled.commit)
-            begin()
+            call.begin()
             done = await driver.complete(work(connection))
         except BaseException as error:
             await completed(self._clean_up(pool, pooled, driver, error))
             raise
-        await give_back(pooled)
+        await _give_back(pool, pooled)
         return done
 
     async def _take(self, engine: AsyncEngine) -> PoolProxiedConnection:
@@ -233,10 +253,13 @@ async def _throw_away(pooled: PoolProxiedConnection) -> None:
 _pools: WeakKeyDictionary[AsyncEngine, DriverPool] = WeakKeyDictionary()
 
 
-def adopt(engine: AsyncEngine) -> None:
-    """Note that an engine is ours alone, so that its statements may go to the driver directly."""
+def adopt(engine: AsyncEngine, *, checked: bool) -> None:
+    """Note that an engine is ours alone, so that its statements may go to the driver directly.
+
+    `checked` says that its pool looks after connections before it gives them out, and may have to wait.
+    """
     if engine.dialect.driver in DRIVERS:
-        _pools[engine] = DriverPool(engine)
+        _pools[engine] = DriverPool(engine, checked=checked)
 
 
 def pool_of(engine: AsyncEngine) -> DriverPool | None:

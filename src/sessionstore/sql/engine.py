@@ -85,7 +85,7 @@ def make_engine(
             "engine_kwargs: connect_args has autocommit=True, which leaves no transactions; leave it out"
         )
     if plain:
-        adopt(engine)
+        adopt(engine, checked=not options.keys().isdisjoint(("pool_pre_ping", "pool_recycle")))
     return engine
 
 

@@ -1,15 +1,16 @@
 """Who takes connections, begins, commits, retries and completes: the only place that does."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from sessionstore.errors import InvalidValue, SessionStoreError, StoreUnavailable
+from sessionstore.errors import InvalidValue, SessionStoreError
 from sessionstore.events import Event, Events
+from sessionstore.sql.attempts import Attempts
 from sessionstore.sql.connections import (
     begin_immediate,
     connected,
@@ -20,17 +21,10 @@ from sessionstore.sql.connections import (
 )
 from sessionstore.sql.dialect import capabilities_of
 from sessionstore.sql.direct import DriverConnection, DriverPool, pool_of
-from sessionstore.sql.failures import failure_of, place_of, reported_by_server, translated
+from sessionstore.sql.failures import place_of, reported_by_server, translated
 from sessionstore.sql.loops import enter_loop
-from sessionstore.sql.shielding import Call, completed
+from sessionstore.sql.shielding import Call, Keeping, completed
 from sessionstore.sql.transaction import Earlier, Operation, Scope, Transaction
-
-RETRY_SECONDS = 15.0
-"""How long lost connections, deadlocks and serialization failures are retried."""
-
-_FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 1.0
-_LONGEST_PAUSE_IN_A_CROWD = 0.05  # whoever waited longer would lose against newcomers, time and again
 
 T = TypeVar("T")
 
@@ -60,17 +54,20 @@ class OwnTransactions:
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that changes nothing."""
         call = Call()
-        interruptible = self._capabilities.interruptible
 
-        async def attempt(_: Earlier | None) -> T:
+        async def attempt(_: Earlier | None, keeping: Keeping) -> T:
             await enter_loop(self._engine)
             pool = self._driver_pool()
-            alone = pool is None and self._autocommit
             async with self._turn:
-                return await self._outside(call, pool, operation, autocommit=alone, shielded=not interruptible)
+                return await self._outside(call, pool, operation, keeping, autocommit=pool is None and self._autocommit)
 
-        work = _persist(attempt, call, self._place, repeatable=True)
-        return await (work if interruptible else completed(work, call, interruptible=False))
+        attempts = Attempts(attempt, call, self._place, repeatable=True)
+        if self._capabilities.interruptible:
+            return await attempts.rest(Keeping.NOT)
+        if self._at_hand() and await attempts.first():
+            call.raise_cancellation()
+            return attempts.result
+        return await completed(attempts.rest(), call, interruptible=False)
 
     async def write(
         self, operation: Operation[T], *, quick: Operation[T | None] | None = None, repeatable: bool = False
@@ -80,42 +77,54 @@ class OwnTransactions:
         Events are delivered before this returns; a caller who is cancelled doesn't wait for the handlers.
         """
         call = Call()
-
-        async def attempt(earlier: Earlier | None) -> tuple[T, list[Event]]:
-            await enter_loop(self._engine)
-            pool = self._driver_pool()
-            alone = self._capabilities.writes_in_ctes and (pool is not None or self._autocommit)
-            if quick is not None and alone:
-                async with self._turn:
-                    done = await self._outside(call, pool, committing(quick), autocommit=alone, shielded=True)
-                if done is not None:
-                    return done
-
-            async def body(transaction: Transaction) -> T:
-                done = None if quick is None or alone else await quick(transaction)
-                return await operation(transaction) if done is None else done
-
-            async with self._turn:
-                return await self._begun(call, pool, body, earlier)
-
-        def committing(quick: Operation[T | None]) -> Operation[tuple[T, list[Event]] | None]:
-            async def body(transaction: Transaction) -> tuple[T, list[Event]] | None:
-                call.commit(None)
-                done = await quick(transaction)
-                return None if done is None else (done, transaction.events)
-
-            return body
+        attempt = partial(self._written, call, operation, quick)
+        attempts = Attempts(attempt, call, self._place, repeatable=repeatable)
+        done = self._at_hand() and await attempts.first()
+        if done and not self._events.heard:
+            call.raise_cancellation()
+            return attempts.result[0]
 
         async def whole() -> T:
-            result, events = await _persist(attempt, call, self._place, repeatable=repeatable)
+            result, events = attempts.result if done else await attempts.rest()
             call.settle()
             await self._events.publish(events)
             return result
 
         return await completed(whole(), call, interruptible=self._capabilities.interruptible)
 
+    async def _written(
+        self,
+        call: Call,
+        operation: Operation[T],
+        quick: Operation[T | None] | None,
+        earlier: Earlier | None,
+        keeping: Keeping,
+    ) -> tuple[T, list[Event]]:
+        """Try once to run an operation and commit it; returns what it does, and the events to publish."""
+        await enter_loop(self._engine)
+        pool = self._driver_pool()
+        alone = self._capabilities.writes_in_ctes and (pool is not None or self._autocommit)
+        if quick is not None and alone:
+
+            async def committing(transaction: Transaction) -> tuple[T, list[Event]] | None:
+                call.commit(None)
+                done = await quick(transaction)
+                return None if done is None else (done, transaction.events)
+
+            async with self._turn:
+                done = await self._outside(call, pool, committing, keeping, autocommit=alone)
+            if done is not None:
+                return done
+
+        async def body(transaction: Transaction) -> T:
+            done = None if quick is None or alone else await quick(transaction)
+            return await operation(transaction) if done is None else done
+
+        async with self._turn:
+            return await self._begun(call, pool, body, keeping, earlier)
+
     async def _outside(
-        self, call: Call, pool: DriverPool | None, operation: Operation[T], *, autocommit: bool, shielded: bool
+        self, call: Call, pool: DriverPool | None, operation: Operation[T], keeping: Keeping, *, autocommit: bool
     ) -> T:
         """Run an operation on a connection on which each statement is by itself, where the database can do that."""
         if pool is not None:
@@ -123,8 +132,8 @@ class OwnTransactions:
             async def body(direct: DriverConnection) -> T:
                 return await operation(Transaction(direct, self._scope, begun=False))
 
-            return await pool.run(self._engine, self._scope.schema, call.begin, body, shielded=shielded)
-        take = AsyncEngine.connect if shielded else connected
+            return await pool.run(self._engine, self._scope.schema, call, body, keeping)
+        take = AsyncEngine.connect if keeping is Keeping.BY_TASK else connected
         async with take(self._engine) as connection, self._sound(connection):
             call.begin()
             if autocommit:
@@ -134,7 +143,12 @@ class OwnTransactions:
             return await operation(await Transaction.entered(connection, self._scope, begun=not autocommit))
 
     async def _begun(
-        self, call: Call, pool: DriverPool | None, operation: Operation[T], earlier: Earlier | None
+        self,
+        call: Call,
+        pool: DriverPool | None,
+        operation: Operation[T],
+        keeping: Keeping,
+        earlier: Earlier | None,
     ) -> tuple[T, list[Event]]:
         """Run an operation in a transaction and commit it; what ends without that is rolled back.
 
@@ -152,12 +166,17 @@ class OwnTransactions:
             return await whole(Transaction(direct, self._scope, earlier=earlier), direct.commit)
 
         if pool is not None:
-            return await pool.run(self._engine, self._scope.schema, call.begin, body, shielded=True)
+            return await pool.run(self._engine, self._scope.schema, call, body, keeping)
         async with self._engine.connect() as connection, self._sound(connection):
             call.begin()
             await self._ensure_transactional(connection)
             entered = await Transaction.entered(connection, self._scope, earlier=earlier)
             return await whole(entered, connection.commit)
+
+    def _at_hand(self) -> bool:
+        """Whether a call can begin in its caller's task, as it needs to wait for nothing but the database's answers."""
+        pool = self._driver_pool()
+        return pool is not None and pool.at_hand(self._engine)
 
     def _driver_pool(self) -> DriverPool | None:
         return None if self._scope.row_level_security else pool_of(self._engine)
@@ -234,38 +253,3 @@ class CallersTransaction:
     async def _refuse_autocommit(self, connection: AsyncConnection) -> None:
         if capabilities_of(connection.dialect).isolation_level is not None and await in_autocommit(connection):
             raise InvalidValue("connection: is in autocommit mode, so there is no transaction to work inside")
-
-
-async def _persist(attempt: Callable[[Earlier | None], Awaitable[T]], call: Call, place: str, *, repeatable: bool) -> T:
-    """Try until it works, until trying again wouldn't help or be safe, or until the time is up.
-
-    An attempt is told of an earlier one that may have been committed.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = 0.0
-    pause = _FIRST_PAUSE
-    earlier: Earlier | None = None
-    while True:
-        try:
-            return await attempt(earlier)
-        except SessionStoreError:
-            raise
-        except Exception as error:
-            failure = failure_of(error, place)
-            if failure is None:
-                raise
-            if call.committing and failure.outcome_unknown:
-                earlier = Earlier(call.events)
-            deadline = deadline or loop.time() + RETRY_SECONDS
-            may_repeat = failure.retryable and (repeatable or earlier is None)
-            if not may_repeat or loop.time() + pause > deadline:
-                raise (failure.error if earlier is None else _unknown()) from error
-        if earlier is None:
-            call.pause()
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, guards nothing
-        pause = min(2 * pause, _LONGEST_PAUSE if failure.outcome_unknown else _LONGEST_PAUSE_IN_A_CROWD)
-
-
-def _unknown() -> StoreUnavailable:
-    message = "an error came while committing: the change may or may not have been made"
-    return StoreUnavailable(message, maybe_applied=True)

@@ -1,8 +1,10 @@
 """Work that is seen through although its caller is cancelled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from enum import Enum
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from sessionstore.events import Event
 
@@ -12,6 +14,17 @@ GRACE_SECONDS = 0.25
 """How long after its caller was cancelled a call may still get a connection and begin, or try again."""
 
 _left: set[asyncio.Future[Any]] = set()  # work that goes on after its caller; event loops hold tasks weakly
+
+
+class Keeping(Enum):
+    """What becomes of work whose caller is cancelled."""
+
+    NOT = "not"
+    """It is given up."""
+    BY_TASK = "by task"
+    """It is done in a task that `completed` keeps."""
+    BY_CALLER = "by caller"
+    """The caller's task does it, as far as it is `Kept`."""
 
 
 class Call(asyncio.Future[None]):
@@ -123,6 +136,61 @@ async def _telling(work: Coroutine[Any, Any, T], call: Call) -> T:
         return await work
     finally:
         call.wake()
+
+
+class Kept(Awaitable[T], Generic[T]):
+    """Work that the caller's own task does to its end although it is cancelled, which `call` is told of.
+
+    Work that waits for nothing but answers of the database takes no task of its own then, and is back two turns of the
+    event loop earlier. It must not set timeouts of asyncio's, nor ask for its task.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, T], call: Call) -> None:
+        self._work = work
+        self._call = call
+
+    def __await__(self) -> Generator[Any, None, T]:
+        resume = partial(self._work.send, None)
+        while True:
+            try:
+                awaited = resume() or self._next_turn()
+            except StopIteration as end:
+                return end.value
+            awaited._asyncio_future_blocking = False  # noqa: SLF001 - as the task would say itself
+            try:
+                yield _Noting(awaited, self._call)
+            except GeneratorExit:  # nobody runs the caller any more
+                awaited.add_done_callback(self._do_the_rest)
+                raise
+            except BaseException as error:  # noqa: BLE001 - what it waits for has raised it
+                resume = partial(self._work.throw, error)
+            else:
+                resume = partial(self._work.send, None)
+
+    def _next_turn(self) -> "asyncio.Future[None]":
+        """Return what `asyncio.sleep(0)` waits for."""
+        loop = self._call.get_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        loop.call_soon(turn.set_result, None)
+        return turn
+
+    def _do_the_rest(self, _: "asyncio.Future[Any]") -> None:
+        task = self._call.get_loop().create_task(self._work)
+        _left.add(task)
+        task.add_done_callback(_left.discard)
+
+
+class _Noting:
+    """What a task waits for in the place of a future, so that its cancellation is noted, and changes nothing.
+
+    A task waits for whatever has these methods (see `asyncio.isfuture`), and cancels what it waits for.
+    """
+
+    def __init__(self, future: "asyncio.Future[Any]", call: Call) -> None:
+        self._asyncio_future_blocking = True
+        self.get_loop = call.get_loop
+        self.cancel = call.cancel
+        self.add_done_callback = future.add_done_callback
 
 
 async def taken(take: Coroutine[Any, Any, T], give_back: Callable[[T], Awaitable[None]]) -> T:

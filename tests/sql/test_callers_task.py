@@ -1,0 +1,184 @@
+"""The law of the caller's task: a call with a connection at hand needs no other, and cancelling it stays harmless."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import anyio
+import pytest
+
+from sessionstore import Event, SessionInfo, SQLSessionStore
+from sessionstore.testing.build import user
+
+from .invariants import broken
+
+CALLS: dict[str, Callable[[SQLSessionStore], Awaitable[object]]] = {
+    "append 1": lambda s: s.save_message(user("s")),
+    "append 100": lambda s: s.save_messages([user("s") for _ in range(100)]),
+    "again": lambda s: s.save_message(user("s", id="m1")),
+    "last 20": lambda s: s.get_messages("s", limit=20),
+    "list 50": lambda s: s.list_sessions(limit=50),
+    "pop": lambda s: s.pop_message("s"),
+    "context": lambda s: s.conversation("s").context(),
+}
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[SQLSessionStore]:
+    """A store with a session of one message, and an idle connection."""
+    async with SQLSessionStore.from_url(database_url) as store:
+        await store.create_session(SessionInfo(id="s"))
+        await store.save_message(user("s", id="m1"))
+        yield store
+
+
+async def _held(url: str) -> Callable[[], Awaitable[None]]:
+    """Lock the session's row, so that a write waits; return what lets it go."""
+    other = SQLSessionStore.from_url(url)
+    connection = await other.engine.connect()
+    await other.bind(connection).save_message(user("s"))
+
+    async def let_go() -> None:
+        await connection.rollback()
+        await connection.close()
+        await other.close()
+
+    return let_go
+
+
+def _checked_out(store: SQLSessionStore) -> int:
+    pool: Any = store.engine.sync_engine.pool
+    return pool.checkedout()
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_no_other_task(store: SQLSessionStore, name: str) -> None:
+    """A call neither makes a task nor leaves a connection checked out."""
+    made: list[Coroutine[Any, Any, Any]] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+        made.append(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    loop = asyncio.get_running_loop()
+    await CALLS[name](store)  # what a connection learns on its first call
+    loop.set_task_factory(factory)
+    try:
+        await CALLS[name](store)
+    finally:
+        loop.set_task_factory(None)
+    assert made == []
+    assert _checked_out(store) == 0
+
+
+@pytest.mark.parametrize("again", [1, 50])
+async def test_cancelled_while_it_waits(store: SQLSessionStore, database_url: str, again: int) -> None:
+    """A caller that is cancelled in a write, however often, waits for it and raises that cancellation."""
+    let_go = await _held(database_url)
+    caller = asyncio.create_task(store.save_message(user("s", id="m2")))
+    await asyncio.sleep(0.1)
+    for _ in range(again):
+        caller.cancel("enough")
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.4)  # longer than a call is given to begin
+    assert not caller.done()
+    await let_go()
+    with pytest.raises(asyncio.CancelledError, match="enough"):
+        await caller
+    assert [message.id for message in await store.get_messages("s")] == ["m1", "m2"]
+    assert _checked_out(store) == 0
+    assert await broken(store.engine) == []
+
+
+async def test_timeouts(store: SQLSessionStore, database_url: str) -> None:
+    """asyncio's and anyio's timeouts end as they do elsewhere, when what had begun is done."""
+    let_go = await _held(database_url)
+    later = asyncio.create_task(asyncio.sleep(0.3))
+    later.add_done_callback(lambda _: releases.append(asyncio.ensure_future(let_go())))
+    releases: list[asyncio.Future[None]] = []
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await store.save_message(user("s", id="m2"))
+    await releases[0]
+    let_go = await _held(database_url)
+    with anyio.move_on_after(0.1) as scope:
+        asyncio.get_running_loop().call_later(0.3, lambda: releases.append(asyncio.ensure_future(let_go())))
+        await store.save_message(user("s", id="m3"))
+    assert scope.cancelled_caught
+    await releases[1]
+    current = asyncio.current_task()
+    assert current is not None
+    assert current.cancelling() == 0
+    assert [message.id for message in await store.get_messages("s")] == ["m1", "m2", "m3"]
+
+
+async def test_cancelled_before_it_waits(store: SQLSessionStore) -> None:
+    """A task that cancels itself, and then writes, has written whole or nothing."""
+
+    async def caller() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await store.save_message(user("s", id="m2"))
+
+    task = asyncio.create_task(caller())
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert [message.id for message in await store.get_messages("s")][:1] == ["m1"]
+    assert _checked_out(store) == 0
+    assert await broken(store.engine) == []
+
+
+async def test_events_of_a_cancelled_write(store: SQLSessionStore, database_url: str) -> None:
+    """The handlers hear of what was committed, and the caller who is gone doesn't wait for them."""
+    heard: list[str] = []
+    finish = asyncio.Event()
+
+    async def handler(event: Event) -> None:
+        await finish.wait()
+        heard.append(event.type)
+
+    store.events.subscribe(handler)
+    let_go = await _held(database_url)
+    caller = asyncio.create_task(store.save_message(user("s", id="m2")))
+    await asyncio.sleep(0.1)
+    caller.cancel()
+    await asyncio.sleep(0)
+    await let_go()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(caller, 5)
+    assert heard == []
+    finish.set()
+    async with asyncio.timeout(5):
+        while not heard:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert heard == ["message.saved"]
+
+
+async def test_an_error_in_it(store: SQLSessionStore) -> None:
+    """What the database refuses is raised as ever, and the connection goes back."""
+    with pytest.raises(Exception, match="no-such-session"):
+        await store.save_message(user("no-such-session"))
+    assert _checked_out(store) == 0
+    await store.save_message(user("s"))
+
+
+async def test_with_an_uncommon_pool(database_url: str) -> None:
+    """A pool that may have no more connections, and one that checks them, work the same."""
+    for options in ({"pool_size": 2, "max_overflow": 0}, {"pool_pre_ping": True}, {"pool_recycle": 0}):
+        async with SQLSessionStore.from_url(database_url, engine_kwargs=options) as store:
+            await store.create_session(SessionInfo(id=str(options)))
+            await asyncio.gather(*(store.save_message(user(str(options))) for _ in range(20)))
+            assert len(await store.get_messages(str(options))) == 20
+            assert _checked_out(store) == 0
+
+
+async def test_a_caller_that_nobody_runs_any_more(store: SQLSessionStore) -> None:
+    """A coroutine that is closed in a write, as when its event loop is left, leaves it whole, and the pool too."""
+    steps = store.save_message(user("s", id="m2")).__await__()
+    steps.send(None)
+    steps.close()
+    async with asyncio.timeout(5):
+        while _checked_out(store):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [message.id for message in await store.get_messages("s")] == ["m1", "m2"]
