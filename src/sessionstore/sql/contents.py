@@ -25,7 +25,7 @@ from sessionstore.sql.contexts import COMPACTED, MARK, RECORDS, unless_compacted
 from sessionstore.sql.dialect import PAGE_SIZE
 from sessionstore.sql.messages import IN_SESSION
 from sessionstore.sql.part_rows import COLUMNS
-from sessionstore.sql.rows import corrupt, grouped, part_of
+from sessionstore.sql.rows import corrupt, grouped, part_of, parts_of
 from sessionstore.sql.schema import messages, parts
 from sessionstore.sql.sessions import OWNED
 from sessionstore.sql.soundness import is_object
@@ -86,7 +86,7 @@ class Content(NamedTuple):
 
     def parts(self) -> list[Part]:
         """Return the parts. Raises `CorruptRecord`."""
-        return [part_of(self.session_id, row) for row in self.part_rows]
+        return parts_of(self.session_id, self.part_rows)
 
 
 async def read(t: Transaction, session_id: str, limit: int | None = None) -> list[Content] | None:

@@ -177,28 +177,27 @@ class DriverPool:
 
         The work waits for statements only: it may be done in another thread. The call is told before that it begins.
         """
+        pool = engine.sync_engine.pool  # which may be another one when the connection comes back
         waits = keeping is not Keeping.BY_TASK and not self.at_hand(engine)
-        give_back = partial(_give_back, engine.sync_engine.pool)
-        pooled = await (taken(self._take(engine), give_back) if waits else self._take(engine))
-        done = self._done(engine, schema, call, work, pooled)
+        pooled = await (taken(self._take(engine), partial(_give_back, pool)) if waits else self._take(engine))
+        driver = self._wrap(pooled.driver_connection)
+        connection = DriverConnection(driver, engine.dialect, schema, self._texts)
+        done = self._done(pool, pooled, driver, call, partial(work, connection))
         return await (Kept(done, call) if keeping is Keeping.BY_CALLER else done)
 
     async def _done(
         self,
-        engine: AsyncEngine,
-        schema: str | None,
-        call: Call,
-        work: Callable[[DriverConnection], Coroutine[Any, Any, T]],
+        pool: Pool,
         pooled: PoolProxiedConnection,
+        driver: Driver,
+        call: Call,
+        work: Callable[[], Coroutine[Any, Any, T]],
     ) -> T:
-        pool = engine.sync_engine.pool
-        driver = self._wrap(pooled.driver_connection)
-        connection = DriverConnection(driver, engine.dialect, schema, self._texts)
         try:
             if driver.in_transaction:  # somebody's listener has begun one at connecting
                 await greenlet_spawn(pooled.commit)
             call.begin()
-            done = await driver.complete(work(connection))
+            done = await driver.complete(work())
         except BaseException as error:
             await completed(self._clean_up(pool, pooled, driver, error))
             raise

@@ -45,13 +45,13 @@ _counted = (
 _last_turn = select(messages.c.turn).where(IN_SESSION).order_by(messages.c.seq.desc()).limit(1).scalar_subquery()
 _COUNTERS = (
     select(
+        *session_statements.INFO,
         *(sessions.c[name] for name in COUNTERS),
         sessions.c.last_message_at,
         *(_counted.c[f"sum_{field}"] for field in TOKEN_FIELDS),
         _counted.c.messages,
         _counted.c.highest,
         _last_turn.label("last_turn"),
-        *session_statements.INFO,
     )
     .select_from(sessions.outerjoin(_counted, _counted.c.session_id == sessions.c.id))
     .where(*session_statements.THIS)

@@ -11,7 +11,7 @@ from sessionstore.errors import CorruptRecord
 from sessionstore.models import SessionInfo
 from sessionstore.models.base import LATEST
 from sessionstore.sql.dialect import PAGE_SIZE, Instant, Key, unindexed
-from sessionstore.sql.rows import info_of
+from sessionstore.sql.rows import info_of, infos_are_sound
 from sessionstore.sql.schema import sessions
 from sessionstore.sql.sessions import INFO
 from sessionstore.sql.transaction import Transaction
@@ -52,12 +52,14 @@ async def page(
     """Return one page of sessions, the most recently updated first."""
     given = {"user": user_id, "parent": parent_session_id, "page_size": limit, **_place(after)}
     given = {name: value for name, value in given.items() if value is not None}
-    return [_listed(row) for row in await t.rows(_statement(INFO, archived, frozenset(given)), **given)]
+    rows = await t.rows(_statement(INFO, archived, frozenset(given)), **given)
+    sound = infos_are_sound(rows)
+    return [_listed(row, sound=sound) for row in rows]
 
 
-def _listed(row: Row[Any]) -> SessionInfo:
+def _listed(row: Row[Any], *, sound: bool) -> SessionInfo:
     try:
-        return info_of(row)
+        return info_of(row, sound=sound)
     except CorruptRecord as error:
         error.resume = Unreadable.model_construct(id=row.id)
         raise

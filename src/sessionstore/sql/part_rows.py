@@ -8,10 +8,9 @@ and JSON beside it the exact one.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Row
 
@@ -36,7 +35,8 @@ _LONGEST_KEY = LONGEST_ID
 _OWN_EXTRAS = frozenset({"metadata", "text", "tool_call_id", "tool_name"})
 
 
-_values_of = attrgetter(*COLUMNS)
+columns_of = attrgetter(*COLUMNS)
+"""What takes them out of a row."""
 
 _USUAL: Mapping[type, tuple[str, int]] = {
     TextPart: ("text", 4),
@@ -122,17 +122,17 @@ def encode(part: Part, place: str) -> dict[str, str | None]:
     return row
 
 
-def decode(row: Row[Any]) -> Part:
-    """Return the part of a row. Raises `ValueError` or `KeyError` for one that nobody can have written."""
-    usual = _usual(*_values_of(row))
+def decode(columns: Sequence[Any]) -> Part:
+    """Return the part of a row's columns. Raises `ValueError` or `KeyError` for what nobody can have written."""
+    usual = decode_usual(*columns)
     if usual is not None:
         return usual
-    part = _any(row)
+    part = _any(*columns)
     part.model_fields_set.update(type(part).model_fields)  # all is known of it, as of the usual ones
     return part
 
 
-def _usual(id_: Any, type_: Any, text: Any, call_id: Any, name: Any, payload: Any, extra: Any) -> Part | None:
+def decode_usual(id_: Any, type_: Any, text: Any, call_id: Any, name: Any, payload: Any, extra: Any) -> Part | None:
     """Return the part of a row's columns as nearly all are, without pydantic's checks, or `None`."""
     metadata = {} if extra is None else _metadata_alone(extra)
     if metadata is None or not is_id(id_):
@@ -162,36 +162,36 @@ def _metadata_alone(extra: str) -> dict[str, Any] | None:
             return None
 
 
-def _any(row: Row[Any]) -> Part:
-    payload: Any = None if row.payload is None else jsontext.loads(row.payload)
-    extra: dict[str, Any] = {} if row.extra is None else jsontext.loads(row.extra)
-    common: dict[str, Any] = {"id": row.id, "metadata": extra.get("metadata", {})}
+def _any(id_: Any, type_: Any, given_text: Any, call_id: Any, name: Any, given_payload: Any, given_extra: Any) -> Part:
+    payload: Any = None if given_payload is None else jsontext.loads(given_payload)
+    extra: dict[str, Any] = {} if given_extra is None else jsontext.loads(given_extra)
+    common: dict[str, Any] = {"id": id_, "metadata": extra.get("metadata", {})}
     call: dict[str, Any] = {
-        "tool_call_id": extra.get("tool_call_id", row.tool_call_id),
-        "tool_name": extra.get("tool_name", row.tool_name),
+        "tool_call_id": extra.get("tool_call_id", call_id),
+        "tool_name": extra.get("tool_name", name),
     }
-    match row.type:
+    match type_:
         case "text":
-            return TextPart(**{"content": row.text, **(payload or {})}, **common)
+            return TextPart(**{"content": given_text, **(payload or {})}, **common)
         case "reasoning":
-            return ReasoningPart(**{"content": row.text, **(payload or {})}, **common)
+            return ReasoningPart(**{"content": given_text, **(payload or {})}, **common)
         case "tool_call":
             return ToolCallPart(arguments=payload, **call, **common)
         case "tool_result":
-            return ToolResultPart(**{"output": row.text, **(payload or {})}, **call, **common)
+            return ToolResultPart(**{"output": given_text, **(payload or {})}, **call, **common)
         case "image":
             return ImagePart(**payload, **common)
         case "raw":
             return RawPart(data=payload, **common)
         case unknown:
-            text = extra.get("text", row.text)
+            text = extra.get("text", given_text)
             rest = {name: value for name, value in extra.items() if name not in _OWN_EXTRAS}
             return UnknownPart(type=unknown, data=payload, text=text, extra=rest, **call, **common)
 
 
 def copied(columns: Mapping[str, Any]) -> Part:
     """Return the part of a part's columns: equal to the first one, with no value in common that can change."""
-    return decode(cast("Row[Any]", SimpleNamespace(**columns)))
+    return decode([columns[name] for name in COLUMNS])
 
 
 def call_of(row: Row[Any]) -> tuple[Any, Any]:

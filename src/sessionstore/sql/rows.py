@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,8 +18,9 @@ from sessionstore.models.base import made
 from sessionstore.models.read_file import path_text
 from sessionstore.models.usage import TOKEN_FIELDS
 from sessionstore.sql import part_rows
+from sessionstore.sql.part_rows import columns_of, decode, decode_usual
 from sessionstore.sql.schema import messages, parts, read_files, sessions, summaries
-from sessionstore.sql.soundness import info_is_sound, is_sound
+from sessionstore.sql.soundness import infos_sound, is_object, is_sound
 
 OF_LAST = tuple(field for field in TOKEN_FIELDS if field != "reasoning_tokens")
 """The counts of a turn's last model message that are given besides the turn's sums."""
@@ -87,7 +89,7 @@ _message_of = attrgetter("id", "type", "created_at", "model", "provider", "usage
 
 def message_of(session_id: str, row: Row[Any], parts: Sequence[Row[Any]]) -> Message:
     """Return the message of its rows. Raises `CorruptRecord`, which names the bad one."""
-    decoded = [part_of(session_id, part) for part in parts]
+    decoded = parts_of(session_id, parts)
     id_, role, created_at, model, provider, usage, status, metadata, seq, turn = _message_of(row)
     try:
         fields: dict[str, Any] = {
@@ -124,27 +126,64 @@ def check_counters(session_id: str, row: Row[Any]) -> None:
         raise CorruptRecord(sessions.name, (session_id,), "last_message_at: isn't a time that can be counted on from")
 
 
+def parts_of(session_id: str, rows: Iterable[Row[Any]]) -> list[Part]:
+    """Return the parts of rows. Raises `CorruptRecord`, which names the bad one."""
+    found: list[Part] = []
+    for row in rows:
+        try:
+            part = decode_usual(*columns_of(row)) if type(row.position) is int else None
+        except ValueError:
+            part = None
+        found.append(part or part_of(session_id, row))
+    return found
+
+
 def part_of(session_id: str, row: Row[Any]) -> Part:
     """Return the part of a row. Raises `CorruptRecord`."""
     if type(row.position) is not int:
         raise CorruptRecord(parts.name, (session_id, row.seq, row.position), "position: isn't a whole number")
     try:
-        return part_rows.decode(row)
+        return decode(columns_of(row))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise corrupt(parts.name, (session_id, row.seq, row.position), error) from error
 
 
-# In the place of `time`, which is three columns, stands any of them.
-_info_of = attrgetter(*("created_at" if name == "time" else name for name in SessionInfo.model_fields))
+_INFO = tuple(SessionInfo.model_fields)
+_UPDATED, _ARCHIVED = len(_INFO), len(_INFO) + 1
+_PLACES = {name: place for place, name in enumerate((*_INFO, "updated", "archived"))}
 
 
-def info_of(row: Row[Any]) -> SessionInfo:
-    """Return the metadata of a session's row."""
-    time: dict[str, Any] = {"created": row.created_at, "updated": row.updated_at, "archived": row.archived_at}
-    fields: dict[str, Any] = dict(zip(SessionInfo.model_fields, _info_of(row), strict=True))
+def _of(*names: str) -> Callable[[Any], tuple[Any, ...]]:
+    return itemgetter(*(_PLACES[name] for name in names))
+
+
+_ids_of = _of("id", "root_session_id", "parent_session_id", "user_id", "summary_message_id")
+_times_of = _of("time", "updated", "archived")
+_texts_of = _of("title", "project_dir", "working_dir", "model_id", "provider_id")
+_counts_of = _of("message_count", *TOKEN_FIELDS)
+_needed_of = _of("id", "time", "updated", "title")
+
+
+def infos_are_sound(rows: Sequence[Row[Any]]) -> bool:
+    """Whether rows of `sessions.INFO` are what the model allows, but for the metadata.
+
+    Each column is checked as one: a page of sessions has more values than all else that is done for it.
+    """
+    if not rows:
+        return True
+    columns = [*zip(*rows, strict=True)]
+    ids, times, texts, counts = (chain(*of(columns)) for of in (_ids_of, _times_of, _texts_of, _counts_of))
+    return None not in chain(*_needed_of(columns)) and infos_sound(ids, times, texts, counts)
+
+
+def info_of(row: Row[Any], *, sound: bool = False) -> SessionInfo:
+    """Return the metadata of a row of `sessions.INFO`; `sound` says that `infos_are_sound` has found it so."""
+    fields: dict[str, Any] = dict(zip(_INFO, row, strict=False))
+    time: dict[str, Any] = {"created": fields["time"], "updated": row[_UPDATED], "archived": row[_ARCHIVED]}
+    metadata = fields["metadata"]
     try:
-        fields["metadata"] = {} if row.metadata == "{}" else jsontext.loads(row.metadata)
-        if info_is_sound(fields, time):
+        fields["metadata"] = {} if metadata == "{}" else jsontext.loads(metadata)
+        if (sound or infos_are_sound([row])) and is_object(fields["metadata"]):
             fields["time"] = made(SessionTime, time)
             return made(SessionInfo, fields)
         fields["time"] = SessionTime(**time)

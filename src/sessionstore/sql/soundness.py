@@ -3,19 +3,18 @@
 On the way of every message in and out, pydantic's own checks would cost more than all else that is done in Python.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from operator import itemgetter
 from typing import Any, cast
 
 from sessionstore.models.base import EARLIEST, LATEST, LONGEST_ID
 from sessionstore.models.message import ROLES, STATUSES
-from sessionstore.models.usage import MAX_TOKENS, TOKEN_FIELDS
+from sessionstore.models.usage import MAX_TOKENS
 
 
 def is_id(value: Any) -> bool:
-    """Whether a value is an id; those beyond ASCII are left to pydantic."""
-    return type(value) is str and 0 < len(value) <= LONGEST_ID and value.isascii() and "\0" not in value
+    """Whether a value is an id."""
+    return type(value) is str and 0 < len(value) <= LONGEST_ID and is_storable(value)
 
 
 def is_storable(text: str) -> bool:
@@ -32,7 +31,7 @@ def is_storable(text: str) -> bool:
 
 def is_sound(fields: Mapping[str, Any]) -> bool:
     """Whether a message's fields are what its model allows, but for its session and its parts."""
-    usage, created_at = fields["usage"], fields["created_at"]
+    usage = fields["usage"]
     return (
         is_id(fields["id"])
         and fields["role"] in ROLES
@@ -41,39 +40,41 @@ def is_sound(fields: Mapping[str, Any]) -> bool:
         and _is_clean(fields["provider"])
         and (usage is None or (is_object(usage) and all(map(_is_count, usage.values()))))
         and is_object(fields["metadata"])
-        and _is_time(created_at)
+        and _is_time(fields["created_at"])
         and _is_number(fields["seq"])
         and _is_number(fields["turn"])
     )
 
 
-_ids_of = itemgetter("root_session_id", "parent_session_id", "user_id", "summary_message_id")
-_texts_of = itemgetter("title", "project_dir", "working_dir", "model_id", "provider_id")
-_counts_of = cast("Callable[[Any], tuple[Any, ...]]", itemgetter("message_count", *TOKEN_FIELDS))
-_NUMBERS, _TEXTS = {int}, {str}
+_NUMBERS, _TEXTS, _TIMES = {int}, {str}, {datetime}
 
 
-def info_is_sound(fields: Mapping[str, Any], time: Mapping[str, Any]) -> bool:
-    """Whether a stored session's fields, and its times, are what their models allow."""
+def infos_sound(ids: Iterable[Any], times: Iterable[Any], texts: Iterable[Any], counts: Iterable[Any]) -> bool:
+    """Whether columns of stored sessions are what their model allows, but for the metadata, and where NULL isn't."""
     return (
-        is_id(fields["id"])
-        and fields["title"] is not None
-        and all(map(is_id, [id_ for id_ in _ids_of(fields) if id_ is not None]))
-        and _are_clean([text for text in _texts_of(fields) if text is not None])
-        and {*map(type, _counts_of(fields))} == _NUMBERS
-        and is_object(fields["metadata"])
-        and _is_time(time["created"])
-        and _is_time(time["updated"])
-        and (time["archived"] is None or _is_time(time["archived"]))
+        _are_ids([id_ for id_ in ids if id_ is not None])
+        and _are_times([time for time in times if time is not None])
+        and _are_clean([text for text in texts if text is not None])
+        and {*map(type, counts)} <= _NUMBERS
     )
 
 
-def _is_clean(text: Any) -> bool:
-    return text is None or (type(text) is str and is_storable(text))
+def _are_ids(values: Sequence[Any]) -> bool:
+    if {*map(type, values)} != _TEXTS:
+        return False
+    return min(map(len, values)) > 0 and max(map(len, values)) <= LONGEST_ID and is_storable("".join(values))
 
 
 def _are_clean(texts: Sequence[Any]) -> bool:
     return {*map(type, texts)} <= _TEXTS and is_storable("".join(texts))
+
+
+def _are_times(values: Sequence[Any]) -> bool:
+    return {*map(type, values)} <= _TIMES and all(time.tzinfo is UTC and EARLIEST <= time <= LATEST for time in values)
+
+
+def _is_clean(text: Any) -> bool:
+    return text is None or (type(text) is str and is_storable(text))
 
 
 def _is_time(value: Any) -> bool:
