@@ -36,14 +36,14 @@ WORKS: Mapping[str, Callable[[System, int], Awaitable[object]]] = {
 STAGES = {
     "made": "build the messages: four models each",
     "prepared": "check them, and turn them into columns",
-    "begun": "a task that outlives its caller's cancellation; a turn of the event loop (writes)",
+    "begun": "see who tries again, and who sees a write through",
     "taking": "look who listens, and which loop this is",
     "taken": "take a connection from the pool",
     "sent": "put the statement's values together",
     "received": "the round trip",
     "giving": "turn rows into models",
     "given": "give the connection back",
-    "returned": "publish events (writes), wake the caller",
+    "returned": "return what came of it; publish events (writes)",
 }
 """What each mark is the end of."""
 
