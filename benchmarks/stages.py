@@ -1,4 +1,4 @@
-"""Where the time of a call on Postgres goes: `python -m benchmarks.stages`.
+"""Where the time of a call goes: `python -m benchmarks.stages`.
 
 Between its steps the clock is read, in turns with the limit's call, whose median is 1. Both find their caches as the
 other has left them, as in an application.
@@ -6,6 +6,7 @@ other has left them, as in an application.
 
 import argparse
 import asyncio
+import sqlite3
 import statistics
 import sys
 import time
@@ -33,21 +34,39 @@ WORKS: Mapping[str, Callable[[System, int], Awaitable[object]]] = {
     "last 20": lambda system, _: system.last(content.long(_LENGTH), 20),
     "list 50": lambda system, _: system.page(50),
 }
-STAGES = {
+_BEFORE = {
     "made": "build the messages: four models each",
     "prepared": "check them, and turn them into columns",
     "begun": "see who tries again, and who sees a write through",
     "taking": "look who listens, and which loop this is",
     "taken": "take a connection from the pool",
-    "sent": "put the statement's values together",
-    "received": "the round trip",
-    "giving": "turn rows into models",
+}
+_AFTER = {
     "given": "give the connection back",
     "returned": "return what came of it; publish events (writes)",
 }
+STAGES: Mapping[str, Mapping[str, str]] = {
+    "sqlite": {
+        **_BEFORE,
+        "hopped": "hop to the connection's thread",
+        "sent": "put the statements' values together",
+        "received": "the statements, and the commit",
+        "worked": "turn rows into models",
+        "giving": "hop back",
+        **_AFTER,
+    },
+    "postgresql": {
+        **_BEFORE,
+        "sent": "put the statement's values together",
+        "received": "the round trip",
+        "giving": "turn rows into models",
+        **_AFTER,
+    },
+}
 """What each mark is the end of."""
 
-OF_READS = [name for name in STAGES if name not in ("made", "prepared")]
+OF_WRITES = ("made", "prepared")
+DRIVER = {"sqlite": "aiosqlite", "postgresql": "asyncpg"}
 
 
 class Clock:
@@ -71,19 +90,26 @@ class Clock:
 
         return marked
 
-    def patches(self) -> ExitStack:
+    def patches(self, family: str) -> ExitStack:
         """Have the stages of sessionstore's calls noted while the result is entered."""
         stack = ExitStack()
+        driver = drivers.DRIVERS[DRIVER[family]]
         for owner, name, before, after in (
             (runners, "enter_loop", "begun", None),
             (direct.DriverPool, "_take", "taking", "taken"),
-            (drivers.DRIVERS["asyncpg"], "rows", "sent", "received"),
+            *((driver, statement, "sent", "received") for statement in ("begin", "rows", "run", "run_many", "commit")),
             (direct, "_give_back", "giving", "given"),
         ):
             stack.enter_context(patch.object(owner, name, self._around(before, getattr(owner, name), after)))
-        prepare, message_of = operations.prepare, own.message_of
+        prepare, message_of, done_on = operations.prepare, own.message_of, drivers.Work.done_on
         stack.enter_context(patch.object(operations, "prepare", lambda *args: self._then("prepared", prepare(*args))))
         stack.enter_context(patch.object(own, "message_of", lambda *args: self._then("made", message_of(*args))))
+
+        def hopped(work: drivers.Work, connection: sqlite3.Connection) -> drivers.Work:
+            self.mark("hopped")
+            return self._then("worked", done_on(work, connection))
+
+        stack.enter_context(patch.object(drivers.Work, "done_on", hopped))
         return stack
 
     def _then(self, name: str, result: Any) -> Any:
@@ -91,9 +117,9 @@ class Clock:
         return result
 
 
-async def measured(server: Server, work: str, rounds: int) -> dict[str, list[float]]:
+async def measured(server: Server, family: str, work: str, rounds: int) -> dict[str, list[float]]:
     """Return how many seconds each stage of the work took, and the limit."""
-    fleet = Fleet.of(server, "postgresql", [LIMIT, "sessionstore"])
+    fleet = Fleet.of(server, family, [LIMIT, "sessionstore"])
     found: dict[str, list[float]] = {}
     try:
         await fleet.seed(Contents((_LENGTH,), _LISTED))
@@ -103,7 +129,8 @@ async def measured(server: Server, work: str, rounds: int) -> dict[str, list[flo
             for number in range(rounds + _SKIPPED):
                 began = time.perf_counter()
                 await WORKS[work](systems[LIMIT], number)
-                taken = {LIMIT: time.perf_counter() - began, **await _stages(systems["sessionstore"], work, number)}
+                limit = time.perf_counter() - began
+                taken = {LIMIT: limit, **await _stages(systems["sessionstore"], family, work, number)}
                 for name, seconds in taken.items() if number >= _SKIPPED else ():
                     found.setdefault(name, []).append(seconds)
     finally:
@@ -111,9 +138,9 @@ async def measured(server: Server, work: str, rounds: int) -> dict[str, list[flo
     return found
 
 
-async def _stages(system: System, work: str, number: int) -> dict[str, float]:
+async def _stages(system: System, family: str, work: str, number: int) -> dict[str, float]:
     clock = Clock()
-    with clock.patches():
+    with clock.patches(family):
         began = time.perf_counter()
         await WORKS[work](system, number)
         clock.mark("returned")
@@ -124,25 +151,30 @@ async def _stages(system: System, work: str, number: int) -> dict[str, float]:
     return found
 
 
+def _print(server: Server, family: str, most: int) -> None:
+    shares: dict[str, dict[str, float]] = {}
+    for work in WORKS:
+        rounds = most // 10 if work == "append 100" else most
+        seconds = asyncio.run(measured(server, family, work, rounds))
+        limit = statistics.median(seconds.pop(LIMIT))
+        shares[work] = {name: statistics.median(values) / limit for name, values in seconds.items()}
+        if missing := STAGES[family].keys() - seconds.keys() - {*OF_WRITES}:
+            sys.exit(f"stages that nobody came by: {', '.join(sorted(missing))}")
+    print(f"| {family}: stage, times the limit's whole call | {' | '.join(shares)} |\n| --- |{' ---: |' * len(shares)}")
+    for name, title in STAGES[family].items():
+        print(f"| {title} | {' | '.join(f'{one[name]:.2f}' if name in one else '' for one in shares.values())} |")
+    print(f"| all | {' | '.join(f'{sum(one.values()):.2f}' for one in shares.values())} |\n")
+
+
 def main() -> None:
     """Print each stage's median, in medians of the limit's call."""
     parser = argparse.ArgumentParser("python -m benchmarks.stages", description=__doc__)
     parser.add_argument("--rounds", type=int, default=1000)
     options = parser.parse_args()
     silence()
-    shares: dict[str, dict[str, float]] = {}
-    with servers(["postgresql"]) as found:
-        for work in WORKS:
-            rounds = options.rounds // 10 if work == "append 100" else options.rounds
-            seconds = asyncio.run(measured(found["postgresql"], work, rounds))
-            limit = statistics.median(seconds.pop(LIMIT))
-            shares[work] = {name: statistics.median(values) / limit for name, values in seconds.items()}
-            if missing := set(OF_READS) - seconds.keys():
-                sys.exit(f"stages that nobody came by: {', '.join(sorted(missing))}")
-    print(f"| stage, times the limit's whole call | {' | '.join(shares)} |\n| --- |{' ---: |' * len(shares)}")
-    for name, title in STAGES.items():
-        print(f"| {title} | {' | '.join(f'{one[name]:.2f}' if name in one else '' for one in shares.values())} |")
-    print(f"| all | {' | '.join(f'{sum(one.values()):.2f}' for one in shares.values())} |")
+    with servers([*STAGES]) as found:
+        for family in STAGES:
+            _print(found[family], family, options.rounds)
 
 
 if __name__ == "__main__":

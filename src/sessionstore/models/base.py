@@ -102,11 +102,12 @@ def made(kind: type[ModelT], fields: dict[str, Any]) -> ModelT:
 
     `model_construct` does the same at ten times the cost.
     """
-    if kind not in _every_field:
-        _every_field[kind] = _EveryField(kind.model_fields)
+    every_field = _every_field.get(kind)
+    if every_field is None:
+        every_field = _every_field[kind] = _EveryField(kind.model_fields)
     model = object.__new__(kind)
     _set_fields(model, fields)
-    _set_fields_set(model, _every_field[kind])
+    _set_fields_set(model, every_field)
     _set_extra(model, None)
     _set_private(model, None)
     return model

@@ -72,15 +72,18 @@ class _Text:
             values[index] = process(values[index])
         return values
 
+    def records(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Return records whose values have the columns' Python types."""
+        for index, process in self._processors:
+            records = [
+                record if record[index] is None else (*record[:index], process(record[index]), *record[index + 1 :])
+                for record in records
+            ]
+        return records
+
     def rows(self, records: Sequence[Any]) -> list[Any]:
-        """Return records as rows whose values have the columns' Python types."""
-        with collector_paused(len(records)):
-            for index, process in self._processors:
-                records = [
-                    record if record[index] is None else (*record[:index], process(record[index]), *record[index + 1 :])
-                    for record in records
-                ]
-            return list(map(self._make, records))
+        """Return records with the columns' Python types and names."""
+        return list(map(self._make, self.records(records)))
 
 
 def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
@@ -116,7 +119,16 @@ class DriverConnection:
     async def rows(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
         """Execute a statement and return its rows."""
         text = self._text(statement)
-        return text.rows(await self._driver.rows(text.sql, text.values(parameters)))
+        found = await self._driver.rows(text.sql, text.values(parameters))
+        with collector_paused(len(found)):
+            return text.rows(found)
+
+    async def records(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
+        """Execute a statement and return its rows, whose values have no names."""
+        text = self._text(statement)
+        found = await self._driver.rows(text.sql, text.values(parameters))
+        with collector_paused(len(found)):
+            return text.records(found)
 
     async def run(self, statement: Executable, parameters: dict[str, Any]) -> int:
         """Execute a statement and return how many rows it changed."""

@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from sessionstore.errors import CorruptRecord, MessageNotFound
 from sessionstore.models import Message
+from sessionstore.sql import part_rows
 from sessionstore.sql.dialect import PAGE_SIZE, Instant, any_of, now, seconds_ago, texts_of
 from sessionstore.sql.rows import check_numbers, grouped, message_of, messages_of
 from sessionstore.sql.schema import messages, parts, sessions
@@ -40,8 +41,8 @@ from sessionstore.sql.transaction import Transaction
 
 logger = logging.getLogger("sessionstore")
 
+_PART_ONLY = part_rows.COLUMNS[2:]
 _MESSAGE_ONLY = ("turn", "status", "model", "provider", "usage", "metadata", "created_at")
-_PART_ONLY = ("text", "tool_call_id", "tool_name", "payload", "extra")
 
 IN_SESSION = messages.c.session_id == bindparam("session")
 
@@ -87,8 +88,8 @@ def message_columns(chosen: FromClause, more: Sequence[str] = ()) -> list[Column
         cast(null(), Integer).label("position"),  # its type, for Postgres to join several such statements
         m.id,
         m.role.label("type"),
-        *(m[name] for name in (*_MESSAGE_ONLY, *more)),
         *(null().label(name) for name in _PART_ONLY),
+        *(m[name] for name in (*_MESSAGE_ONLY, *more)),
     ]
 
 
@@ -97,16 +98,14 @@ def part_columns(more: Sequence[str] = ()) -> list[ColumnElement[Any]]:
     return [
         parts.c.message_seq,
         parts.c.position,
-        parts.c.id,
-        parts.c.type,
+        *(parts.c[name] for name in part_rows.COLUMNS),
         *(null().label(name) for name in (*_MESSAGE_ONLY, *more)),
-        *(parts.c[name] for name in _PART_ONLY),
     ]
 
 
 def mark_columns(seq: ColumnElement[int], position: int, more: Sequence[str] = ()) -> list[ColumnElement[Any]]:
     """Return the columns of a row that tells something else, beside those of messages and parts."""
-    names = ("id", "type", *_MESSAGE_ONLY, *more, *_PART_ONLY)
+    names = (*part_rows.COLUMNS, *_MESSAGE_ONLY, *more)
     return [seq, literal_column(str(position)).label("position"), *(null().label(name) for name in names)]
 
 
@@ -212,8 +211,8 @@ async def rows_of_all(t: Transaction, session_id: str) -> Sequence[Row[Any]]:
 async def read(t: Transaction, session_id: str, limit: int | None = None) -> list[Message]:
     """Return all messages, or the latest so many."""
     if limit is None:
-        return messages_of(session_id, await rows_of_all(t, session_id))
-    return messages_of(session_id, await t.rows(_READ_LATEST, session=session_id, page_size=limit))
+        return messages_of(session_id, await t.records(_READ_ALL, session=session_id))
+    return messages_of(session_id, await t.records(_READ_LATEST, session=session_id, page_size=limit))
 
 
 async def read_after(t: Transaction, session_id: str, after: datetime | str | int, limit: int | None) -> list[Message]:
@@ -228,7 +227,7 @@ async def read_after(t: Transaction, session_id: str, after: datetime | str | in
     else:
         by_time = isinstance(after, datetime)
         given["after_time" if by_time else "after_seq"] = after
-        rows = await t.rows(_READ_AFTER[by_time, limit is not None], session=session_id, **given)
+        rows = await t.records(_READ_AFTER[by_time, limit is not None], session=session_id, **given)
     return messages_of(session_id, rows)
 
 
@@ -268,10 +267,10 @@ async def recover(t: Transaction, stale_after: float) -> list[Message]:
         found.setdefault(row.session_id, []).append(row.id)
     recovered: list[Message] = []
     for session_id in sorted(found):
-        for row, part_rows in grouped(await rows_of(t, session_id, found[session_id])):
+        for row, its_parts in grouped(await rows_of(t, session_id, found[session_id])):
             t.announce("message.saved", session_id=session_id, message_id=row.id, seq=row.seq)
             try:
-                recovered.append(message_of(session_id, row, part_rows))
+                recovered.append(message_of(session_id, row, its_parts))
             except CorruptRecord as error:  # one bad draft doesn't keep the others from being recovered
                 logger.error("a draft was marked as interrupted, but can't be read: %s", error)  # noqa: TRY400
     return recovered

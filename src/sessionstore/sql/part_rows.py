@@ -9,7 +9,6 @@ and JSON beside it the exact one.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Row
@@ -34,9 +33,6 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _LONGEST_KEY = LONGEST_ID
 _OWN_EXTRAS = frozenset({"metadata", "text", "tool_call_id", "tool_name"})
 
-
-columns_of = attrgetter(*COLUMNS)
-"""What takes them out of a row."""
 
 _USUAL: Mapping[type, tuple[str, int]] = {
     TextPart: ("text", 4),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from sessionstore.models.base import made
 from sessionstore.models.read_file import path_text
 from sessionstore.models.usage import TOKEN_FIELDS
 from sessionstore.sql import part_rows
-from sessionstore.sql.part_rows import columns_of, decode, decode_usual
+from sessionstore.sql.part_rows import decode, decode_usual
 from sessionstore.sql.schema import messages, parts, read_files, sessions, summaries
 from sessionstore.sql.soundness import infos_sound, is_object, is_sound
 
@@ -27,6 +27,12 @@ OF_LAST = tuple(field for field in TOKEN_FIELDS if field != "reasoning_tokens")
 
 COUNTERS = ("last_seq", "turn_count", *(f"base_{field}" for field in TOKEN_FIELDS))
 """What a session's row counts and nobody reads but writers."""
+
+
+# Rows of messages and parts have their columns in these places, whatever follows.
+_SEQ, _POSITION, _ID, _TYPE = range(4)
+_OF_PART = slice(_ID, _ID + len(part_rows.COLUMNS))
+_OF_MESSAGE = slice(_OF_PART.stop, _OF_PART.stop + 7)
 
 
 def messages_of(session_id: str, rows: Sequence[Row[Any]]) -> list[Message]:
@@ -57,14 +63,15 @@ def grouped(rows: Iterable[Row[Any]]) -> list[tuple[Row[Any], list[Row[Any]]]]:
     """
     found: dict[int, tuple[Row[Any], list[Row[Any]]]] = {}
     for row in rows:
-        if row.position is None:
-            found[row.seq] = (row, [])
-        elif row.seq in found:
-            found[row.seq][1].append(row)
+        seq = row[_SEQ]
+        if row[_POSITION] is None:
+            found[seq] = (row, [])
+        elif seq in found:
+            found[seq][1].append(row)
     try:
-        return _in_order(found, None, attrgetter("position"))
+        return _in_order(found, None, itemgetter(_POSITION))
     except TypeError:
-        return _in_order(found, rank, lambda part: rank(part.position))
+        return _in_order(found, rank, lambda part: rank(part[_POSITION]))
 
 
 def _in_order(
@@ -84,13 +91,11 @@ def rank(key: Any) -> tuple[int, Any]:
     return isinstance(key, str) + 2 * isinstance(key, bytes), key
 
 
-_message_of = attrgetter("id", "type", "created_at", "model", "provider", "usage", "status", "metadata", "seq", "turn")
-
-
 def message_of(session_id: str, row: Row[Any], parts: Sequence[Row[Any]]) -> Message:
     """Return the message of its rows. Raises `CorruptRecord`, which names the bad one."""
     decoded = parts_of(session_id, parts)
-    id_, role, created_at, model, provider, usage, status, metadata, seq, turn = _message_of(row)
+    seq, id_, role = row[_SEQ], row[_ID], row[_TYPE]
+    turn, status, model, provider, usage, metadata, created_at = row[_OF_MESSAGE]
     try:
         fields: dict[str, Any] = {
             "id": id_,
@@ -131,7 +136,7 @@ def parts_of(session_id: str, rows: Iterable[Row[Any]]) -> list[Part]:
     found: list[Part] = []
     for row in rows:
         try:
-            part = decode_usual(*columns_of(row)) if type(row.position) is int else None
+            part = decode_usual(*row[_OF_PART]) if type(row[_POSITION]) is int else None
         except ValueError:
             part = None
         found.append(part or part_of(session_id, row))
@@ -140,12 +145,13 @@ def parts_of(session_id: str, rows: Iterable[Row[Any]]) -> list[Part]:
 
 def part_of(session_id: str, row: Row[Any]) -> Part:
     """Return the part of a row. Raises `CorruptRecord`."""
-    if type(row.position) is not int:
-        raise CorruptRecord(parts.name, (session_id, row.seq, row.position), "position: isn't a whole number")
+    key = (session_id, row[_SEQ], row[_POSITION])
+    if type(row[_POSITION]) is not int:
+        raise CorruptRecord(parts.name, key, "position: isn't a whole number")
     try:
-        return decode(columns_of(row))
+        return decode(row[_OF_PART])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise corrupt(parts.name, (session_id, row.seq, row.position), error) from error
+        raise corrupt(parts.name, key, error) from error
 
 
 _INFO = tuple(SessionInfo.model_fields)

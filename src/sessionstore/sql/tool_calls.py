@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Subquery, and_, bindparam, case, func, lit
 from sessionstore.models import Message, ToolCallPart
 from sessionstore.sql import changing, sessions
 from sessionstore.sql.dialect import any_of
+from sessionstore.sql.messages import part_columns
 from sessionstore.sql.prepared import prepare
 from sessionstore.sql.rows import part_of
 from sessionstore.sql.schema import parts
@@ -67,7 +68,7 @@ _open = (
 )
 _its_place = and_(parts.c.message_seq == _open.c.message_seq, parts.c.position == _open.c.position)
 _PENDING = (
-    select(parts, parts.c.message_seq.label("seq"))
+    select(*part_columns())
     .join_from(parts, _open, _its_place)
     .where(
         parts.c.session_id == bindparam("session"),

@@ -46,6 +46,10 @@ class Connection(Protocol):
         """Execute a statement and return its rows."""
         ...
 
+    async def records(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
+        """Execute a statement and return its rows, whose values need have no names."""
+        ...
+
     async def run(self, statement: Executable, parameters: dict[str, Any]) -> int:
         """Execute a statement and return how many rows it changed."""
         ...
@@ -65,6 +69,8 @@ class _CoreConnection:
 
     async def rows(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
         return (await execute(self._connection, statement, parameters, self._options)).all()
+
+    records = rows
 
     async def run(self, statement: Executable, parameters: dict[str, Any]) -> int:
         return (await self._connection.execute(statement, parameters, execution_options=self._options)).rowcount
@@ -118,6 +124,11 @@ class Transaction:
         """Return all rows. The tenant is a parameter of every statement."""
         parameters["tenant"] = self.tenant_id
         return await self._connection.rows(statement, parameters)
+
+    async def records(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
+        """Return all rows for those who know the columns' places: naming them is a good part of a long read."""
+        parameters["tenant"] = self.tenant_id
+        return await self._connection.records(statement, parameters)
 
     async def row(self, statement: Executable, **parameters: Any) -> Row[Any] | None:
         """Return the first row, or `None`."""
