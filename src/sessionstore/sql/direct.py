@@ -42,16 +42,19 @@ class _Text:
         compiled = cast("SQLCompiler", cast("Any", statement).compile(dialect=dialect, **options))
         self.sql = compiled.string
         given = [compiled.binds[name] for name in compiled.positiontup or ()]
-        keys = [parameter.key for parameter in given]
-        self._values_of: Callable[[dict[str, Any]], tuple[Any, ...]] = _getter(keys)
-        self._defaults = {
-            parameter.key: parameter.effective_value
-            for parameter in given
-            if parameter.callable is None and not parameter.required and parameter.value is not None
-        }
-        self._called = [parameter for parameter in given if parameter.callable is not None]
-        prepared = [(index, _bind_processor(parameter.type, dialect)) for index, parameter in enumerate(given)]
-        self._preparing = [(index, process) for index, process in prepared if process is not None]
+        self._values_of: Callable[[dict[str, Any]], tuple[Any, ...]] = _getter([parameter.key for parameter in given])
+        self._constants: dict[str, Any] = {}
+        self._called: dict[str, Callable[[], Any]] = {}
+        self._preparing: dict[str, Callable[[Any], Any]] = {}
+        for parameter in given:
+            process = _bind_processor(parameter.type, dialect)
+            if parameter.callable is None and not parameter.required and parameter.value is not None:
+                self._constants[parameter.key] = process(parameter.value) if process else parameter.value
+                continue
+            if parameter.callable is not None:
+                self._called[parameter.key] = parameter.callable
+            if process is not None:
+                self._preparing[parameter.key] = process
         described = getattr(statement, "selected_columns", None)
         if described is None:
             described = getattr(statement, "exported_columns", ())
@@ -62,15 +65,15 @@ class _Text:
         kind: Any = namedtuple("Row", names, rename=True)  # pyright: ignore[reportUntypedNamedTuple]
         self._make: Callable[[Any], Any] = partial(cast("Any", tuple).__new__, kind)
 
-    def values(self, parameters: dict[str, Any]) -> list[Any]:
+    def values(self, parameters: dict[str, Any]) -> Sequence[Any]:
         """Return the values in the order of their places in the text."""
-        if self._defaults or self._called:
-            called = {parameter.key: parameter.effective_value for parameter in self._called}
-            parameters = {**self._defaults, **called, **parameters}
-        values = [*self._values_of(parameters)]
-        for index, process in self._preparing:
-            values[index] = process(values[index])
-        return values
+        if self._constants or self._called or self._preparing:
+            parameters = {**self._constants, **parameters}
+            for key, call in self._called.items():
+                parameters[key] = call()
+            for key, process in self._preparing.items():
+                parameters[key] = process(parameters[key])
+        return self._values_of(parameters)
 
     def records(self, records: Sequence[Any]) -> Sequence[Any]:
         """Return records whose values have the columns' Python types."""
