@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from sessionstore import SessionInfo, SQLSessionStore
-from sessionstore.testing.build import content, seqs
+from sessionstore.testing.build import content, seqs, user
 from tests.databases import PostgresDatabase
 from tests.migrations.processes import run
 from tests.sql.invariants import broken
@@ -182,4 +182,33 @@ async def test_without_a_close(
         assert seconds < PROMPTLY
     async with SQLSessionStore.from_url(url) as store:
         assert len(await store.list_sessions()) == len(WAYS)
+        assert await broken(store.engine) == []
+
+
+_BLOCKED = """
+import asyncio
+import sys
+from sessionstore import Message, SQLSessionStore
+
+async def main():
+    store = SQLSessionStore.from_url(sys.argv[1])
+    await store.get_session("s")
+    writer = asyncio.create_task(store.save_message(Message(session_id="s", role="user")))
+    await asyncio.sleep(0.2)
+    assert not writer.done()
+
+asyncio.run(main())
+"""
+
+
+async def test_while_a_write_waits_for_a_lock(postgresql_url: str) -> None:
+    """A write that nobody waits for doesn't keep a process on Postgres from ending, and isn't stored."""
+    async with SQLSessionStore.from_url(postgresql_url) as store:
+        await store.create_session(SessionInfo(id="s"))
+        async with store.engine.connect() as connection:
+            await store.bind(connection).save_message(user("s"))
+            ended = await asyncio.wait_for(run(sys.executable, "-c", _BLOCKED, postgresql_url), 3 * PROMPTLY)
+            assert ended.code == 0
+            await connection.rollback()
+        assert await store.get_messages("s") == []
         assert await broken(store.engine) == []

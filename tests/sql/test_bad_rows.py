@@ -146,12 +146,14 @@ KEYS = [
     ("messages", "turn = 'one' WHERE seq = 4", ("s", 4)),
     ("parts", "position = 'first' WHERE message_seq = 2 AND position = 0", ("s", 2, "first")),
     ("parts", "position = x'00' WHERE message_seq = 3", ("s", 3, b"\0")),
+    ("parts", "extra = x'7B7D' WHERE message_seq = 4", ("s", 4, 0)),
+    ("parts", "payload = x'7B7D' WHERE message_seq = 2 AND position = 1", ("s", 2, 1)),
 ]
 
 
 @pytest.mark.parametrize(("table", "change", "key"), KEYS, ids=[change for _, change, _ in KEYS])
-async def test_keys_that_are_no_numbers(sqlite_url: str, table: str, change: str, key: tuple[object, ...]) -> None:
-    """A `seq`, turn or position that is no number is CorruptRecord for who reads it, and the doctor goes on."""
+async def test_columns_of_another_type(sqlite_url: str, table: str, change: str, key: tuple[object, ...]) -> None:
+    """A number that is none, and JSON as a BLOB, is CorruptRecord for who reads it, and the doctor goes on."""
     async with SQLSessionStore.from_url(sqlite_url) as store:
         await four_messages(store)
         await _change(store, f"UPDATE sessionstore_{table} SET {change}")

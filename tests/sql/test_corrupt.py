@@ -221,7 +221,10 @@ async def test_an_unknown_part_survives_the_archive(store: SQLSessionStore) -> N
     assert await store.export_session("s") == archive
 
 
-@pytest.mark.parametrize("change", ["turn = 'two'", "turn = x'02'", "created_at = 'now'", "input_tokens = 'many'"])
+@pytest.mark.parametrize(
+    "change",
+    ["turn = 'two'", "turn = x'02'", "created_at = 'now'", "input_tokens = 'many'", "input_tokens = 9e999"],
+)
 async def test_turns_with_corrupt_columns(sqlite_url: str, change: str) -> None:
     """A turn that can't be counted is named by its first message; SQLite lets anything into a column of numbers."""
     async with SQLSessionStore.from_url(sqlite_url) as store:

@@ -6,106 +6,35 @@ it may have listeners (tracing, SET ROLE) that must see every statement.
 """
 
 import time
-from collections import namedtuple
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from operator import itemgetter
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ARRAY, Dialect, Executable, PoolProxiedConnection, event
+from sqlalchemy import Dialect, Executable, PoolProxiedConnection, event
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import Pool, QueuePool
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from sessionstore.collecting import collector_paused
 from sessionstore.sql.connections import watched
+from sessionstore.sql.dialect import capabilities_of
 from sessionstore.sql.drivers import DRIVERS, Driver
 from sessionstore.sql.failures import failure_of
 from sessionstore.sql.shielding import Call, Keeping, Kept, completed, taken
+from sessionstore.sql.texts import StatementText
 
 T = TypeVar("T")
 
 _MADE_AT = "sessionstore_made_at"
 
 
-class _Text:
-    """A statement's text for one dialect and schema, and how its values go in and come out."""
-
-    def __init__(self, statement: Executable, dialect: Dialect, schema: str | None, columns: Sequence[str]) -> None:
-        options: dict[str, Any] = {"column_keys": list(columns)} if columns else {}
-        if schema is not None:
-            options |= {"schema_translate_map": {None: schema}, "render_schema_translate": True}
-        compiled = cast("SQLCompiler", cast("Any", statement).compile(dialect=dialect, **options))
-        self.sql = compiled.string
-        given = [compiled.binds[name] for name in compiled.positiontup or ()]
-        self._values_of: Callable[[dict[str, Any]], tuple[Any, ...]] = _getter([parameter.key for parameter in given])
-        self._constants: dict[str, Any] = {}
-        self._called: dict[str, Callable[[], Any]] = {}
-        self._preparing: dict[str, Callable[[Any], Any]] = {}
-        for parameter in given:
-            process = _bind_processor(parameter.type, dialect)
-            if parameter.callable is None and not parameter.required and parameter.value is not None:
-                self._constants[parameter.key] = process(parameter.value) if process else parameter.value
-                continue
-            if parameter.callable is not None:
-                self._called[parameter.key] = parameter.callable
-            if process is not None:
-                self._preparing[parameter.key] = process
-        described = getattr(statement, "selected_columns", None)
-        if described is None:
-            described = getattr(statement, "exported_columns", ())
-        found = list(cast("Any", described))
-        processors = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in found]
-        self._processors = [(index, process) for index, process in enumerate(processors) if process is not None]
-        names: list[str] = [column.key for column in found]
-        kind: Any = namedtuple("Row", names, rename=True)  # pyright: ignore[reportUntypedNamedTuple]
-        self._make: Callable[[Any], Any] = partial(cast("Any", tuple).__new__, kind)
-
-    def values(self, parameters: dict[str, Any]) -> Sequence[Any]:
-        """Return the values in the order of their places in the text."""
-        if self._constants or self._called or self._preparing:
-            parameters = {**self._constants, **parameters}
-            for key, call in self._called.items():
-                parameters[key] = call()
-            for key, process in self._preparing.items():
-                parameters[key] = process(parameters[key])
-        return self._values_of(parameters)
-
-    def records(self, records: Sequence[Any]) -> Sequence[Any]:
-        """Return records whose values have the columns' Python types."""
-        for index, process in self._processors:
-            records = [
-                record if record[index] is None else (*record[:index], process(record[index]), *record[index + 1 :])
-                for record in records
-            ]
-        return records
-
-    def rows(self, records: Sequence[Any]) -> list[Any]:
-        """Return records with the columns' Python types and names."""
-        return list(map(self._make, self.records(records)))
-
-
-def _getter(keys: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
-    """Return what takes the values of these keys: in C, but for less than two."""
-    return itemgetter(*keys) if len(keys) > 1 else lambda parameters: tuple(parameters[key] for key in keys)
-
-
-def _bind_processor(type_: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
-    """Return what prepares a value for the driver, if it must be prepared at all."""
-    implementation: Any = type_.dialect_impl(dialect)
-    if isinstance(implementation, ARRAY) and _bind_processor(cast("Any", implementation).item_type, dialect) is None:
-        return None  # SQLAlchemy's would make a list of a list
-    return cast("Any", implementation).bind_processor(dialect)
-
-
 class DriverConnection:
     """A connection on which statements skip Core's cursors and results; see `transaction.Connection`."""
 
-    def __init__(self, driver: Driver, dialect: Dialect, schema: str | None, texts: dict[Any, _Text]) -> None:
+    def __init__(self, driver: Driver, dialect: Dialect, schema: str | None, texts: dict[Any, StatementText]) -> None:
         self.dialect = dialect
         self._driver = driver
         self._schema = schema
@@ -143,11 +72,11 @@ class DriverConnection:
         text = self._text(statement, tuple(rows[0]))
         await self._driver.run_many(text.sql, [text.values(row) for row in rows])
 
-    def _text(self, statement: Executable, columns: tuple[str, ...] = ()) -> _Text:
+    def _text(self, statement: Executable, columns: tuple[str, ...] = ()) -> StatementText:
         key = (statement, self._schema, columns)
         text = self._texts.get(key)
         if text is None:
-            text = self._texts[key] = _Text(statement, self.dialect, self._schema, columns)
+            text = self._texts[key] = StatementText(statement, self.dialect, self._schema, columns)
         return text
 
 
@@ -156,15 +85,23 @@ class DriverPool:
 
     def __init__(self, engine: AsyncEngine, *, checked: bool) -> None:
         self._checked = checked
+        self._interruptible = capabilities_of(engine.dialect).interruptible
         self._wrap = DRIVERS[engine.dialect.driver]
-        self._texts: dict[Any, _Text] = {}  # statements are module constants, so these are few
+        self._texts: dict[Any, StatementText] = {}  # statements are module constants, so these are few
         self._lost_at = 0.0
         self.fits = True
         """Whether all connections so far could be used so."""
 
+        self._to_make = 0  # places in the pool whose connection was thrown away, as far as is known
         event.listen(engine.sync_engine, "connect", self._note)
+        for name in ("invalidate", "soft_invalidate"):
+            event.listen(engine.sync_engine, name, self._note_end)
+
+    def _note_end(self, _connection: Any, _record: Any, _error: BaseException | None) -> None:
+        self._to_make += 1
 
     def _note(self, connection: Any, record: Any) -> None:
+        self._to_make = max(0, self._to_make - 1)
         record.info[_MADE_AT] = time.monotonic()
         self.fits = self.fits and connection.run_async(self._is_fit)
 
@@ -172,9 +109,9 @@ class DriverPool:
         return await self._wrap(connection).fits()
 
     def at_hand(self, engine: AsyncEngine) -> bool:
-        """Whether a connection can be taken without waiting for anything."""
+        """Whether a connection is there, and SQLAlchemy doesn't wait before it gives that out."""
         pool = engine.sync_engine.pool
-        if self._checked or not isinstance(pool, QueuePool) or pool.checkedin() < 1:
+        if self._checked or self._to_make or not isinstance(pool, QueuePool) or pool.checkedin() < 1:
             return False
         # Where there may be no more of them SQLAlchemy waits with a timeout also for one that is there.
         most: int = pool._max_overflow  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -193,12 +130,16 @@ class DriverPool:
         The work waits for statements only: it may be done in another thread. The call is told before that it begins.
         """
         pool = engine.sync_engine.pool  # which may be another one when the connection comes back
-        waits = keeping is not Keeping.BY_TASK and not self.at_hand(engine)
-        pooled = await (taken(self._take(engine), partial(_give_back, pool)) if waits else self._take(engine))
+        pooled = self._take_at_once(engine)
+        if pooled is None:
+            taking = self._take(engine)
+            pooled = await (taking if keeping is Keeping.BY_TASK else taken(taking, partial(_give_back, pool)))
         driver = self._wrap(pooled.driver_connection)
         connection = DriverConnection(driver, engine.dialect, schema, self._texts)
         done = self._done(pool, pooled, driver, call, partial(work, connection))
-        return await (Kept(done, call) if keeping is Keeping.BY_CALLER else done)
+        if keeping is Keeping.BY_CALLER:
+            return await Kept(done, call, interruptible=self._interruptible)
+        return await done
 
     async def _done(
         self,
@@ -219,15 +160,32 @@ class DriverPool:
         await _give_back(pool, pooled)
         return done
 
+    def _take_at_once(self, engine: AsyncEngine) -> PoolProxiedConnection | None:
+        """Take a connection if that needs no waiting at all, not even for a greenlet."""
+        if not self.at_hand(engine):
+            return None
+        try:
+            pooled = engine.sync_engine.raw_connection()
+        except MissingGreenlet:  # it has to be made anew, and nothing told us
+            return None
+        if self._is_good(pooled):
+            return pooled
+        pooled.close()
+        return None
+
+    def _is_good(self, pooled: PoolProxiedConnection) -> bool:
+        """Whether a connection can be used so, and was made after the server went away, as others may be lost too."""
+        return self.fits and pooled.info[_MADE_AT] >= self._lost_at
+
     async def _take(self, engine: AsyncEngine) -> PoolProxiedConnection:
         while True:
             pooled = await engine.raw_connection()
             if not self.fits:  # as of now: when it is tried again Core does it
                 await greenlet_spawn(pooled.close)
                 raise ConnectionError("the engine makes connections of another kind now")
-            if pooled.info[_MADE_AT] >= self._lost_at:
+            if self._is_good(pooled):
                 return pooled
-            await greenlet_spawn(pooled.invalidate)  # made before the server went away: as lost as the others
+            await greenlet_spawn(pooled.invalidate)
 
     async def _clean_up(self, pool: Pool, pooled: PoolProxiedConnection, driver: Driver, error: BaseException) -> None:
         """Roll back, or throw the connection away when its state isn't known or it is lost."""
@@ -270,7 +228,8 @@ _pools: WeakKeyDictionary[AsyncEngine, DriverPool] = WeakKeyDictionary()
 def adopt(engine: AsyncEngine, *, checked: bool) -> None:
     """Note that an engine is ours alone, so that its statements may go to the driver directly.
 
-    `checked` says that its pool looks after connections before it gives them out, and may have to wait.
+    `checked` says that its pool looks after connections before it gives them out, and may have to wait, or that its
+    driver sets timeouts for the task that runs a statement.
     """
     if engine.dialect.driver in DRIVERS:
         _pools[engine] = DriverPool(engine, checked=checked)

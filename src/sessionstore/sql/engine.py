@@ -85,7 +85,8 @@ def make_engine(
             "engine_kwargs: connect_args has autocommit=True, which leaves no transactions; leave it out"
         )
     if plain:
-        adopt(engine, checked=not options.keys().isdisjoint(("pool_pre_ping", "pool_recycle")))
+        given = {*options, *options["connect_args"], *parsed.query}
+        adopt(engine, checked=not given.isdisjoint(("pool_pre_ping", "pool_recycle", "command_timeout")))
     return engine
 
 

@@ -33,6 +33,7 @@ COUNTERS = ("last_seq", "turn_count", *(f"base_{field}" for field in TOKEN_FIELD
 _SEQ, _POSITION, _ID, _TYPE = range(4)
 _OF_PART = slice(_ID, _ID + len(part_rows.COLUMNS))
 _OF_MESSAGE = slice(_OF_PART.stop, _OF_PART.stop + 7)
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 def messages_of(session_id: str, rows: Sequence[Row[Any]]) -> list[Message]:
@@ -137,7 +138,7 @@ def parts_of(session_id: str, rows: Iterable[Row[Any]]) -> list[Part]:
     for row in rows:
         try:
             part = decode_usual(*row[_OF_PART]) if type(row[_POSITION]) is int else None
-        except ValueError:
+        except _UNREADABLE:
             part = None
         found.append(part or part_of(session_id, row))
     return found
@@ -150,7 +151,7 @@ def part_of(session_id: str, row: Row[Any]) -> Part:
         raise CorruptRecord(parts.name, key, "position: isn't a whole number")
     try:
         return decode(row[_OF_PART])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise corrupt(parts.name, key, error) from error
 
 
@@ -252,7 +253,7 @@ def turn_of(session_id: str, row: Row[Any], tool_calls: list[ToolUse]) -> Turn:
             tool_calls=tool_calls,
             **{field: int(getattr(row, field) or 0) for field in counted},
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise corrupt(messages.name, (session_id, row.first_seq), error) from error
 
 

@@ -145,9 +145,10 @@ class Kept(Awaitable[T], Generic[T]):
     event loop earlier. It must not set timeouts of asyncio's, nor ask for its task.
     """
 
-    def __init__(self, work: Coroutine[Any, Any, T], call: Call) -> None:
+    def __init__(self, work: Coroutine[Any, Any, T], call: Call, *, interruptible: bool) -> None:
         self._work = work
         self._call = call
+        self._interruptible = interruptible
 
     def __await__(self) -> Generator[Any, None, T]:
         resume = partial(self._work.send, None)
@@ -158,7 +159,7 @@ class Kept(Awaitable[T], Generic[T]):
                 return end.value
             awaited._asyncio_future_blocking = False  # noqa: SLF001 - as the task would say itself
             try:
-                yield _Noting(awaited, self._call)
+                yield _Noting(awaited, self._call, interruptible=self._interruptible)
             except GeneratorExit:  # nobody runs the caller any more
                 awaited.add_done_callback(self._do_the_rest)
                 raise
@@ -183,14 +184,21 @@ class Kept(Awaitable[T], Generic[T]):
 class _Noting:
     """What a task waits for in the place of a future, so that its cancellation is noted, and changes nothing.
 
-    A task waits for whatever has these methods (see `asyncio.isfuture`), and cancels what it waits for.
+    A task waits for whatever has these methods (see `asyncio.isfuture`), and cancels what it waits for. At the end of
+    the event loop, when `asyncio.run` cancels all tasks and nothing runs, what is `interruptible` is cancelled.
     """
 
-    def __init__(self, future: "asyncio.Future[Any]", call: Call) -> None:
+    def __init__(self, future: "asyncio.Future[Any]", call: Call, *, interruptible: bool) -> None:
         self._asyncio_future_blocking = True
-        self.get_loop = call.get_loop
-        self.cancel = call.cancel
+        self._future = future
+        self._call = call
+        self._interruptible = interruptible
+        self.get_loop = future.get_loop
         self.add_done_callback = future.add_done_callback
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        at_the_end = self._interruptible and not self.get_loop().is_running()
+        return self._future.cancel(msg) if at_the_end else self._call.cancel(msg)
 
 
 async def taken(take: Coroutine[Any, Any, T], give_back: Callable[[T], Awaitable[None]]) -> T:
