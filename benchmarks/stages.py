@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from benchmarks import content
 from benchmarks.content import Contents
 from benchmarks.fleet import Fleet
@@ -96,11 +98,17 @@ class Clock:
         driver = drivers.DRIVERS[DRIVER[family]]
         for owner, name, before, after in (
             (runners, "enter_loop", "begun", None),
-            (direct.DriverPool, "_take", "taking", "taken"),
             *((driver, statement, "sent", "received") for statement in ("begin", "rows", "run", "run_many", "commit")),
             (direct, "_give_back", "giving", "given"),
         ):
             stack.enter_context(patch.object(owner, name, self._around(before, getattr(owner, name), after)))
+        take = direct.DriverPool._take_at_once  # pyright: ignore[reportPrivateUsage]
+
+        def taken(pool: direct.DriverPool, engine: AsyncEngine) -> Any:
+            self.mark("taking")
+            return self._then("taken", take(pool, engine))
+
+        stack.enter_context(patch.object(direct.DriverPool, "_take_at_once", taken))
         prepare, message_of, done_on = operations.prepare, own.message_of, drivers.Work.done_on
         stack.enter_context(patch.object(operations, "prepare", lambda *args: self._then("prepared", prepare(*args))))
         stack.enter_context(patch.object(own, "message_of", lambda *args: self._then("made", message_of(*args))))
