@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Dialect, Executable, PoolProxiedConnection, event
 from sqlalchemy.exc import MissingGreenlet
@@ -92,16 +92,16 @@ class DriverPool:
         self.fits = True
         """Whether all connections so far could be used so."""
 
-        self._to_make = 0  # places in the pool whose connection was thrown away, as far as is known
+        self._empty: WeakSet[Any] = WeakSet()  # places in the pool whose connection was thrown away
         event.listen(engine.sync_engine, "connect", self._note)
         for name in ("invalidate", "soft_invalidate"):
             event.listen(engine.sync_engine, name, self._note_end)
 
-    def _note_end(self, _connection: Any, _record: Any, _error: BaseException | None) -> None:
-        self._to_make += 1
+    def _note_end(self, _connection: Any, record: Any, _error: BaseException | None) -> None:
+        self._empty.add(record)
 
     def _note(self, connection: Any, record: Any) -> None:
-        self._to_make = max(0, self._to_make - 1)
+        self._empty.discard(record)
         record.info[_MADE_AT] = time.monotonic()
         self.fits = self.fits and connection.run_async(self._is_fit)
 
@@ -110,12 +110,14 @@ class DriverPool:
 
     def at_hand(self, engine: AsyncEngine) -> bool:
         """Whether a connection is there, and SQLAlchemy doesn't wait before it gives that out."""
-        pool = engine.sync_engine.pool
-        if self._checked or self._to_make or not isinstance(pool, QueuePool) or pool.checkedin() < 1:
+        pool: Any = engine.sync_engine.pool
+        if self._checked or self._empty or not isinstance(pool, QueuePool) or pool.checkedin() < 1:
             return False
-        # Where there may be no more of them SQLAlchemy waits with a timeout also for one that is there.
+        # Where there may be no more of them SQLAlchemy waits with a timeout also for one that is there; and what Core
+        # has found to be lost may be made anew.
         most: int = pool._max_overflow  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        return most < 0 or pool.overflow() < most
+        lost: float = pool._invalidate_time  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return not lost and (most < 0 or pool.overflow() < most)
 
     async def run(
         self,
