@@ -6,6 +6,8 @@ from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from sessionstore import Event, SessionInfo, SQLSessionStore
 from sessionstore.errors import SessionNotFound
@@ -234,3 +236,19 @@ async def test_a_caller_that_nobody_runs_any_more(store: SQLSessionStore) -> Non
         while _checked_out(store):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert ids(await store.get_messages("s")) == ["m1", "m2"]
+
+
+async def test_a_loss_that_core_found(postgresql_url: str) -> None:
+    """Once SQLAlchemy has seen a connection lost it makes the others anew as well, so that none counts as at hand."""
+    async with SQLSessionStore.from_url(postgresql_url) as store:
+        await store.create_session(SessionInfo(id="s"))
+        async with store.engine.connect() as connection:
+            backend = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+            async with store.engine.connect() as other:
+                await other.execute(text("SELECT pg_terminate_backend(:backend)"), {"backend": backend})
+            with pytest.raises(DBAPIError):
+                await connection.execute(text("SELECT 1"))
+        await asyncio.gather(*(store.save_message(user("s")) for _ in range(4)))
+        assert not _at_hand(store)
+        assert len(await store.get_messages("s")) == 4
+        assert _checked_out(store) == 0
