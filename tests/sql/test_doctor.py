@@ -22,6 +22,14 @@ DAMAGE = {
         "UPDATE sessionstore_messages SET input_tokens = 9 WHERE seq = 2",
         "input_tokens is 9, and usage says 2",
     ),
+    "beyond 64 bits": (
+        f"UPDATE sessionstore_messages SET input_tokens = {2**63 - 1}",
+        f"input_tokens is 6, and base and messages make {3 * (2**63 - 1)}",
+    ),
+    "below 64 bits": (
+        f"UPDATE sessionstore_messages SET input_tokens = {-(2**63) + 1}",
+        f"input_tokens is 6, and base and messages make {3 * (-(2**63) + 1)}",
+    ),
     "gap": ("DELETE FROM sessionstore_parts WHERE message_seq = 2 AND position = 0", "positions aren't dense"),
     "at": ("UPDATE sessionstore_summaries SET at_seq = 99", "at_seq is 99"),
 }

@@ -6,9 +6,10 @@ Each question is one statement, hence one snapshot: a session in use gives no fa
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, literal_column, select
 
 from sessionstore.errors import CorruptRecord
 from sessionstore.models.usage import TOKEN_FIELDS, count_tokens
@@ -31,12 +32,21 @@ from sessionstore.sql.transaction import Transaction
 _PAGE = 500
 _SESSION = bindparam("session", type_=Key)
 
+_HALF: ColumnElement[int] = literal_column(str(2**32))
+
+
+def _sum_of(field: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the sum of a message's counts in two parts: SQLite raises an error where a sum leaves 64 bits."""
+    count = messages.c[field]
+    return func.sum(count.op("/")(_HALF)).label(f"high_{field}"), func.sum(count % _HALF).label(f"low_{field}")
+
+
 _counted = (
     select(
         messages.c.session_id,
         func.count().label("messages"),
         func.max(messages.c.seq).label("highest"),
-        *(func.sum(messages.c[field]).label(f"sum_{field}") for field in TOKEN_FIELDS),
+        *chain.from_iterable(map(_sum_of, TOKEN_FIELDS)),
     )
     .where(IN_SESSION)
     .group_by(messages.c.session_id)
@@ -48,7 +58,7 @@ _COUNTERS = (
         *session_statements.INFO,
         *(sessions.c[name] for name in COUNTERS),
         sessions.c.last_message_at,
-        *(_counted.c[f"sum_{field}"] for field in TOKEN_FIELDS),
+        *(_counted.c[f"{part}_{field}"] for field in TOKEN_FIELDS for part in ("high", "low")),
         _counted.c.messages,
         _counted.c.highest,
         _last_turn.label("last_turn"),
@@ -156,7 +166,9 @@ def _miscounted(row: Row[Any]) -> Iterator[str]:
     if row.turn_count != (row.last_turn or 0):
         yield f"turn_count is {row.turn_count}, and the last message is of turn {row.last_turn or 0}"
     for field in TOKEN_FIELDS:
-        total, base, added = getattr(row, field), getattr(row, f"base_{field}"), int(getattr(row, f"sum_{field}") or 0)
+        total, base = getattr(row, field), getattr(row, f"base_{field}")
+        high, low = (int(getattr(row, f"{part}_{field}") or 0) for part in ("high", "low"))
+        added = high * 2**32 + low
         if total != base + added:
             yield f"{field} is {total}, and base and messages make {base + added}"
     try:
