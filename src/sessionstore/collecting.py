@@ -20,10 +20,30 @@ def collector_paused(count: int) -> AbstractContextManager[None]:
     return _paused() if count >= MANY and gc.isenabled() else _UNPAUSED
 
 
+class Pause:
+    """A pause of the collector as `collector_paused` makes it, from some place on."""
+
+    def __init__(self) -> None:
+        self._paused = False
+
+    def begin(self, count: int) -> None:
+        """Begin it if there are so many objects that it pays."""
+        if count >= MANY and gc.isenabled():
+            self._paused = True
+            gc.disable()
+
+    def end(self) -> None:
+        """End it, if it has begun."""
+        if self._paused:
+            self._paused = False
+            gc.enable()
+
+
 @contextmanager
 def _paused() -> Generator[None]:
-    gc.disable()
+    pause = Pause()
+    pause.begin(MANY)
     try:
         yield
     finally:
-        gc.enable()
+        pause.end()

@@ -56,12 +56,17 @@ class StatementText:
 
     def records(self, records: Sequence[Any]) -> Sequence[Any]:
         """Return records whose values have the columns' Python types."""
+        if len(self._processors) == 1:
+            index = self._processors[0][0]  # parts have no time, and most rows are parts
+            return [record if record[index] is None else self._processed(record) for record in records]
+        return [self._processed(record) for record in records] if self._processors else records
+
+    def _processed(self, record: Sequence[Any]) -> Sequence[Any]:
+        values = [*record]
         for index, process in self._processors:
-            records = [
-                record if record[index] is None else (*record[:index], process(record[index]), *record[index + 1 :])
-                for record in records
-            ]
-        return records
+            if values[index] is not None:
+                values[index] = process(values[index])
+        return values
 
     def rows(self, records: Sequence[Any]) -> list[Any]:
         """Return records with the columns' Python types and names."""
