@@ -24,7 +24,7 @@ from benchmarks.processes import silence
 from benchmarks.servers import Server, servers
 from benchmarks.system import System
 from benchmarks.systems import sessionstore as own
-from sessionstore.sql import direct, drivers, operations, runners
+from sessionstore.sql import direct, drivers, operations
 
 _SKIPPED = 50
 _LENGTH = 1_000
@@ -39,8 +39,7 @@ WORKS: Mapping[str, Callable[[System, int], Awaitable[object]]] = {
 _BEFORE = {
     "made": "build the messages: four models each",
     "prepared": "check them, and turn them into columns",
-    "begun": "see who tries again, and who sees a write through",
-    "taking": "look who listens, and which loop this is",
+    "taking": "see who listens, who tries again, who waits, and which loop this is",
     "taken": "take a connection from the pool",
 }
 _AFTER = {
@@ -97,7 +96,6 @@ class Clock:
         stack = ExitStack()
         driver = drivers.DRIVERS[DRIVER[family]]
         for owner, name, before, after in (
-            (runners, "enter_loop", "begun", None),
             *((driver, statement, "sent", "received") for statement in ("begin", "rows", "run", "run_many", "commit")),
             (direct, "_give_back", "giving", "given"),
         ):

@@ -23,6 +23,9 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
+Announcement = tuple[str, dict[str, Any]]
+"""An event's type and data, of which one is made if anybody listens."""
+
 Handler = Callable[[Event], Awaitable[None] | None]
 
 

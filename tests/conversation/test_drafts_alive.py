@@ -15,7 +15,7 @@ from sessionstore.conversation import upkeep
 from sessionstore.conversation.draft import stream
 from sessionstore.errors import StoreUnavailable
 from sessionstore.sql import attempts
-from sessionstore.sql.direct import DriverConnection
+from sessionstore.sql.drivers import DRIVERS
 from tests.sql.invariants import broken
 
 from .drafting import stored, until, watched
@@ -33,7 +33,8 @@ class Commits:
         self.fate: Callable[[], tuple[bool, bool]] = lambda: (True, False)
         self.gate = asyncio.Event()
         self.gate.set()
-        for kind in (AsyncConnection, DriverConnection):
+        kinds: list[Any] = [AsyncConnection, *DRIVERS.values()]
+        for kind in kinds:
             monkeypatch.setattr(kind, "commit", self._doubtful(kind.commit))
 
     def _doubtful(self, commit: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:

@@ -177,7 +177,7 @@ async def test_an_error_in_it(store: SQLSessionStore) -> None:
 
 
 UNCOMMON: list[dict[str, Any]] = [
-    {"pool_size": 2, "max_overflow": 0},
+    {"pool_size": 1, "max_overflow": 0},
     {"pool_pre_ping": True},
     {"pool_recycle": 0},
     {"connect_args": {"command_timeout": 60}},  # asyncpg sets timeouts for the task that waits then

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sessionstore import Event, Session, SessionArchive, SessionInfo, SQLSessionStore
 from sessionstore.compaction import Truncate
 from sessionstore.errors import StoreUnavailable
-from sessionstore.sql.direct import DriverConnection
+from sessionstore.sql.drivers import DRIVERS
 from sessionstore.testing.build import user
 
 
@@ -27,7 +27,8 @@ def lose_next_commit(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
         return commit_and_break
 
-    for kind in (AsyncConnection, DriverConnection):
+    kinds: list[Any] = [AsyncConnection, *DRIVERS.values()]
+    for kind in kinds:
         monkeypatch.setattr(kind, "commit", breaking(kind.commit))
     return lambda: armed.append(True)
 

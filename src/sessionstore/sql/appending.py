@@ -72,10 +72,12 @@ async def _one(t: Transaction, session_id: str, prepared: Prepared) -> Sequence[
     count = len(prepared.parts)
     if count > MOST_SCALARS:
         named = dict(zip(_NAMES[0], values, strict=True)) | _part_lists([prepared])
-        return await t.rows(one(t.capabilities, None), session=session_id, **named)
+        return await t.rows_of(one(t.capabilities, None), {**named, "session": session_id})
     for columns in prepared.parts:
         values += _columns_of(columns)
-    return await t.rows(one(t.capabilities, count), session=session_id, **dict(zip(_NAMES[count], values, strict=True)))
+    named = dict(zip(_NAMES[count], values, strict=True))
+    named["session"] = session_id
+    return await t.rows_of(one(t.capabilities, count), named)
 
 
 async def _several(t: Transaction, session_id: str, batch: Sequence[Prepared]) -> Sequence[Row[Any]]:
@@ -88,7 +90,7 @@ async def _several(t: Transaction, session_id: str, batch: Sequence[Prepared]) -
     values = {f"new_{name}": [row[name] for row in rows] for name in MESSAGE_PARAMETERS}
     if t.begun:  # so that the statement sees what others stored until the lock was had
         await sessions.lock(t, session_id)
-    return await t.rows(several(), session=session_id, **values, **_more(batch), **_part_lists(batch))
+    return await t.rows_of(several(), {"session": session_id, **values, **_more(batch), **_part_lists(batch)})
 
 
 def _part_lists(batch: Sequence[Prepared]) -> dict[str, list[Any]]:
@@ -113,10 +115,11 @@ async def _counters_first(t: Transaction, session_id: str, batch: Sequence[Prepa
     times: dict[str, Any] = {"latest_time": max(given)} if given else {"later": len(batch) - 1}
     turns = sum(prepared.starts_turn for prepared in batch)
     ids = [prepared.message.id for prepared in batch]
-    values = _more(batch) | times | {"more_turns": turns, "new_id": ids}
-    moved = await t.row(counters_first(given_times=bool(given)), session=session_id, **values)
-    if moved is None:
+    values = {**_more(batch), **times, "more_turns": turns, "new_id": ids, "session": session_id}
+    found = await t.rows_of(counters_first(given_times=bool(given)), values)
+    if not found:
         return None
+    moved = found[0]
     turn = moved.turn_count - turns
     placed: list[tuple[Prepared, Message]] = []
     for behind, prepared in zip(range(len(batch) - 1, -1, -1), batch, strict=True):

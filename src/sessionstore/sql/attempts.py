@@ -38,10 +38,10 @@ class Attempts(Generic[T]):
         self._failed: Exception | None = None
         self.result: T
 
-    async def first(self) -> bool:
-        """Try once, in the caller's task, and return whether that was all; `result` is what came of it then."""
+    async def first(self, attempt: Awaitable[T]) -> bool:
+        """Make the first attempt in the caller's task, and return whether that was all: `result` came of it then."""
         try:
-            self.result = await self._attempt(None, Keeping.BY_CALLER)
+            self.result = await attempt
         except SessionStoreError:
             self._call.raise_cancellation()
             raise

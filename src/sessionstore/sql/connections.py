@@ -45,7 +45,7 @@ def prepared_by_listeners(engine: AsyncEngine) -> bool:
 def watched(engine: AsyncEngine) -> bool:
     """Whether somebody listens to an engine's statements, has them logged, or prepares its connections."""
     sync_engine: Any = engine.sync_engine
-    if engine.echo or sync_engine.pool.dispatch.checkout:
+    if sync_engine.echo or sync_engine.pool.dispatch.checkout:
         return True
     # SQLAlchemy's own quick look: false until somebody has ever listened.
     if not (getattr(sync_engine, "_has_events", True) or getattr(sync_engine.dialect, "_has_events", True)):

@@ -125,17 +125,19 @@ class Instant(TypeDecorator[datetime]):
         kind: Any = BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True)
         return dialect.type_descriptor(kind)
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Return what the driver is given."""
-        if value is None or dialect.name != "sqlite":
-            return value
-        return (value - _EPOCH) // _MICROSECOND
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Return what makes of a time what the driver is given, where that is another thing."""
+        return _to_microseconds if dialect.name == "sqlite" else None
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
         """Return what makes the time of what the driver gives; `None` where that is the time in UTC."""
         if dialect.name == "sqlite":
             return _from_microseconds
         return None if dialect.driver == "asyncpg" else _in_utc
+
+
+def _to_microseconds(time: datetime | None) -> int | None:
+    return None if time is None else (time - _EPOCH) // _MICROSECOND
 
 
 def _from_microseconds(value: Any) -> Any:

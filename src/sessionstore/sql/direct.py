@@ -5,11 +5,12 @@ cursor and result layers cost as much as the database's work does. A host's engi
 it may have listeners (tracing, SET ROLE) that must see every statement.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Dialect, Executable, PoolProxiedConnection, event
@@ -18,13 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import Pool, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
-from sessionstore.collecting import collector_paused
+from sessionstore.collecting import Pause
 from sessionstore.sql.connections import watched
 from sessionstore.sql.dialect import capabilities_of
 from sessionstore.sql.drivers import DRIVERS, Driver
 from sessionstore.sql.failures import failure_of
 from sessionstore.sql.shielding import Call, Keeping, Kept, completed, taken
 from sessionstore.sql.texts import StatementText
+from sessionstore.sql.write_queue import WriteQueue
 
 T = TypeVar("T")
 
@@ -32,35 +34,39 @@ _MADE_AT = "sessionstore_made_at"
 
 
 class DriverConnection:
-    """A connection on which statements skip Core's cursors and results; see `transaction.Connection`."""
+    """A connection on which statements skip Core's cursors and results; see `transaction.Connection`.
+
+    From when a statement has given many rows until the next one, or the connection's exit, the collector pauses.
+    """
 
     def __init__(self, driver: Driver, dialect: Dialect, schema: str | None, texts: dict[Any, StatementText]) -> None:
         self.dialect = dialect
+        self._pause = Pause()
         self._driver = driver
         self._schema = schema
         self._texts = texts
 
-    async def begin(self) -> None:
-        """Begin a transaction: statements before are each their own."""
-        await self._driver.begin()
+    def __enter__(self) -> Self:
+        return self
 
-    async def commit(self) -> None:
-        """Commit the transaction."""
-        await self._driver.commit()
+    def __exit__(self, *_: object) -> None:
+        self._pause.end()
 
     async def rows(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
         """Execute a statement and return its rows."""
         text = self._text(statement)
-        found = await self._driver.rows(text.sql, text.values(parameters))
-        with collector_paused(len(found)):
-            return text.rows(found)
+        return text.rows(await self._found(text, parameters))
 
     async def records(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
         """Execute a statement and return its rows, whose values have no names."""
         text = self._text(statement)
+        return text.records(await self._found(text, parameters))
+
+    async def _found(self, text: StatementText, parameters: dict[str, Any]) -> Sequence[Any]:
+        self._pause.end()
         found = await self._driver.rows(text.sql, text.values(parameters))
-        with collector_paused(len(found)):
-            return text.records(found)
+        self._pause.begin(len(found))
+        return found
 
     async def run(self, statement: Executable, parameters: dict[str, Any]) -> int:
         """Execute a statement and return how many rows it changed."""
@@ -85,7 +91,10 @@ class DriverPool:
 
     def __init__(self, engine: AsyncEngine, *, checked: bool) -> None:
         self._checked = checked
-        self._interruptible = capabilities_of(engine.dialect).interruptible
+        capabilities = capabilities_of(engine.dialect)
+        self._interruptible = capabilities.interruptible
+        self._parallel = capabilities.locks_rows
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, WriteQueue] = WeakKeyDictionary()
         self._wrap = DRIVERS[engine.dialect.driver]
         self._texts: dict[Any, StatementText] = {}  # statements are module constants, so these are few
         self._lost_at = 0.0
@@ -119,12 +128,29 @@ class DriverPool:
         lost: float = pool._invalidate_time  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         return not lost and (most < 0 or pool.overflow() < most)
 
+    def usable(self, engine: AsyncEngine) -> bool:
+        """Whether statements may go to the driver now: nobody listens to them, logs them or wraps connections."""
+        return self.fits and not watched(engine)
+
+    def connection(self, engine: AsyncEngine, driver: Driver, schema: str | None) -> DriverConnection:
+        """Return how statements are executed on a connection of the driver's."""
+        return DriverConnection(driver, engine.dialect, schema, self._texts)
+
+    def queue(self, engine: AsyncEngine) -> WriteQueue | None:
+        """Return the queue of this event loop's writes, where a database has one writer at a time."""
+        if self._parallel or not isinstance(engine.sync_engine.pool, QueuePool):
+            return None
+        loop = asyncio.get_running_loop()
+        queue = self._queues.get(loop)
+        if queue is None:
+            queue = self._queues[loop] = WriteQueue()
+        return queue
+
     async def run(
         self,
         engine: AsyncEngine,
-        schema: str | None,
         call: Call,
-        work: Callable[[DriverConnection], Coroutine[Any, Any, T]],
+        work: Callable[[Driver], Coroutine[Any, Any, T]],
         keeping: Keeping,
     ) -> T:
         """Do some work on a connection, which comes in no transaction and is given back; a broken one is thrown away.
@@ -137,8 +163,7 @@ class DriverPool:
             taking = self._take(engine)
             pooled = await (taking if keeping is Keeping.BY_TASK else taken(taking, partial(_give_back, pool)))
         driver = self._wrap(pooled.driver_connection)
-        connection = DriverConnection(driver, engine.dialect, schema, self._texts)
-        done = self._done(pool, pooled, driver, call, partial(work, connection))
+        done = self._done(pool, pooled, driver, call, partial(work, driver))
         if keeping is Keeping.BY_CALLER:
             return await Kept(done, call, interruptible=self._interruptible)
         return await done
@@ -238,6 +263,5 @@ def adopt(engine: AsyncEngine, *, checked: bool) -> None:
 
 
 def pool_of(engine: AsyncEngine) -> DriverPool | None:
-    """Return the pool of an engine that is ours, unless somebody listens to its statements, logs them or wraps them."""
-    pool = _pools.get(engine)
-    return None if pool is None or not pool.fits or watched(engine) else pool
+    """Return the pool of an engine that is ours."""
+    return _pools.get(engine)

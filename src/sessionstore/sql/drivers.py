@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 
 from typing_extensions import override
 
-from sessionstore.collecting import MANY, collector_paused
 from sessionstore.errors import SessionStoreError
 from sessionstore.sql.decoding import lenient, undecodable
 from sessionstore.sql.failures import reported_by_server
@@ -138,11 +137,18 @@ class WorkingConnection(sqlite3.Connection):
         return parameters.done_on(self) if isinstance(parameters, Work) else super().execute(sql, parameters)
 
 
-class _Aiosqlite:
-    """One hop to the driver's thread for all of the work, in which statements are plain calls of sqlite3.
+def done_at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Do work that waits for nothing, as its statements are plain calls."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    work.close()
+    raise RuntimeError("work in SQLite's thread has waited for something else than statements")
 
-    The first write begins the transaction, as sqlite3 does by default.
-    """
+
+class _Aiosqlite:
+    """One hop to the driver's thread for all of the work, in which statements are plain calls of sqlite3."""
 
     _raw: sqlite3.Connection
 
@@ -166,12 +172,7 @@ class _Aiosqlite:
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         def done(raw: sqlite3.Connection) -> Any:
             self._raw = raw
-            try:
-                work.send(None)
-            except StopIteration as end:
-                return end.value
-            work.close()
-            raise RuntimeError("work in SQLite's thread has waited for something else than statements")
+            return done_at_once(work)
 
         try:
             [result] = await self._connection.execute_fetchall("", Work(partial(copy_context().run, done)))
@@ -191,10 +192,7 @@ class _Aiosqlite:
             return self._fetched(sql, values)
 
     def _fetched(self, sql: str, values: Sequence[Any]) -> Sequence[Any]:
-        cursor = self._raw.execute(sql, values)
-        records = cursor.fetchmany(MANY)
-        with collector_paused(len(records)):
-            return records + cursor.fetchall() if len(records) == MANY else records
+        return self._raw.execute(sql, values).fetchall()
 
     async def run(self, sql: str, values: Sequence[Any]) -> int:
         return self._raw.execute(sql, values).rowcount
@@ -203,8 +201,7 @@ class _Aiosqlite:
         self._raw.executemany(sql, values)
 
     async def begin(self) -> None:
-        if self._raw.isolation_level is None:  # then sqlite3 begins none by itself
-            self._raw.execute("BEGIN IMMEDIATE")
+        self._raw.execute("BEGIN IMMEDIATE")
 
     async def commit(self) -> None:
         self._raw.commit()

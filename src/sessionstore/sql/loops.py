@@ -18,6 +18,17 @@ _beginning: WeakKeyDictionary[Pool, threading.Lock] = WeakKeyDictionary()
 _PAUSE = 0.005
 
 
+def entered(engine: AsyncEngine) -> bool:
+    """Return whether the engine can be used in this event loop as it is; see `enter_loop`."""
+    pool = engine.sync_engine.pool
+    if not binds_to_loop(engine.dialect) or isinstance(pool, NullPool):
+        return pool in _begun
+    loop = asyncio.get_running_loop()
+    if _loops.setdefault(pool, ref(loop))() is not loop:
+        raise SessionStoreError(OTHER_LOOP)
+    return True
+
+
 async def enter_loop(engine: AsyncEngine) -> None:
     """See that the engine can be used in this event loop. This must come before a connection is touched.
 
@@ -26,13 +37,8 @@ async def enter_loop(engine: AsyncEngine) -> None:
     start. Where they belong to none, one loop at a time makes the first connection: SQLAlchemy waits for that with a
     lock of one loop's, and a second loop would wait for ever.
     """
-    pool = engine.sync_engine.pool
-    if binds_to_loop(engine.dialect) and not isinstance(pool, NullPool):
-        loop = asyncio.get_running_loop()
-        if _loops.setdefault(pool, ref(loop))() is not loop:
-            raise SessionStoreError(OTHER_LOOP)
-    elif pool not in _begun:
-        await _begin(engine, pool)
+    if not entered(engine):
+        await _begin(engine, engine.sync_engine.pool)
 
 
 async def _begin(engine: AsyncEngine, pool: Pool) -> None:

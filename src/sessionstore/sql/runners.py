@@ -1,14 +1,16 @@
 """Who takes connections, begins, commits, retries and completes: the only place that does."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from __future__ import annotations  # those of inner functions would be evaluated in each call
+
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from itertools import starmap
+from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sessionstore.errors import InvalidValue, SessionStoreError
+from sessionstore.errors import SessionStoreError
 from sessionstore.events import Event, Events
 from sessionstore.sql.attempts import Attempts
 from sessionstore.sql.connections import (
@@ -20,11 +22,13 @@ from sessionstore.sql.connections import (
     turn_of,
 )
 from sessionstore.sql.dialect import capabilities_of
-from sessionstore.sql.direct import DriverConnection, DriverPool, pool_of
-from sessionstore.sql.failures import place_of, reported_by_server, translated
-from sessionstore.sql.loops import enter_loop
+from sessionstore.sql.direct import DriverPool, pool_of
+from sessionstore.sql.drivers import Driver
+from sessionstore.sql.failures import place_of, reported_by_server
+from sessionstore.sql.loops import enter_loop, entered
 from sessionstore.sql.shielding import Call, Keeping, completed
-from sessionstore.sql.transaction import Earlier, Operation, Scope, Transaction
+from sessionstore.sql.transaction import Earlier, Operation, Scope, Transaction, quick_or
+from sessionstore.sql.write_queue import Batch, Write, Written
 
 T = TypeVar("T")
 
@@ -39,6 +43,7 @@ class OwnTransactions:
         self._events = events
         self._turn = turn_of(engine)
         self._place = place_of(engine.url)
+        self._pool = None if scope.row_level_security else pool_of(engine)
 
     @property
     def background(self) -> bool:
@@ -56,17 +61,17 @@ class OwnTransactions:
         call = Call()
 
         async def attempt(_: Earlier | None, keeping: Keeping) -> T:
-            await enter_loop(self._engine)
-            pool = self._driver_pool()
-            async with self._turn:
-                return await self._outside(call, pool, operation, keeping, autocommit=pool is None and self._autocommit)
+            return await self._read(call, await self._entered(), operation, keeping)
 
         attempts = Attempts(attempt, call, self._place, repeatable=True)
         if self._capabilities.interruptible:
             return await attempts.rest(Keeping.NOT)
-        if self._at_hand() and await attempts.first():
-            call.raise_cancellation()
-            return attempts.result
+        pool = self._driver_pool()
+        if pool is not None and pool.at_hand(self._engine) and entered(self._engine):
+            first = self._read(call, pool, operation, Keeping.BY_CALLER)
+            if await attempts.first(first):
+                call.raise_cancellation()
+                return attempts.result
         return await completed(attempts.rest(), call, interruptible=False)
 
     async def write(
@@ -77,9 +82,14 @@ class OwnTransactions:
         Events are delivered before this returns; a caller who is cancelled doesn't wait for the handlers.
         """
         call = Call()
-        attempt = partial(self._written, call, operation, quick)
+
+        async def attempt(earlier: Earlier | None, keeping: Keeping) -> Written[T]:
+            return await self._written(call, await self._entered(), operation, quick, keeping, earlier)
+
         attempts = Attempts(attempt, call, self._place, repeatable=repeatable)
-        done = self._at_hand() and await attempts.first()
+        pool = self._driver_pool()
+        first = None if pool is None else self._first(call, pool, operation, quick)
+        done = first is not None and await attempts.first(first)
         if done and not self._events.heard:
             call.raise_cancellation()
             return attempts.result[0]
@@ -87,26 +97,37 @@ class OwnTransactions:
         async def whole() -> T:
             result, events = attempts.result if done else await attempts.rest()
             call.settle()
-            await self._events.publish(events)
+            await self._events.publish(starmap(Event, events))
             return result
 
         return await completed(whole(), call, interruptible=self._capabilities.interruptible)
 
+    def _first(
+        self, call: Call, pool: DriverPool, operation: Operation[T], quick: Operation[T | None] | None
+    ) -> Coroutine[Any, Any, Written[T]] | None:
+        """Return a first attempt that needs no task of its own; `None` when it has to wait for a connection."""
+        at_hand, queue = pool.at_hand(self._engine) and entered(self._engine), pool.queue(self._engine)
+        if at_hand and (queue is None or not queue.busy):
+            attempt = self._written(call, pool, operation, quick, Keeping.BY_CALLER)
+            return attempt if queue is None else queue.lead(attempt, partial(self._batch, pool))
+        if queue is None:
+            return None
+        return queue.join(self._in_transaction(pool, quick_or(quick, operation)), call, partial(self._batch, pool))
+
     async def _written(
         self,
         call: Call,
+        pool: DriverPool | None,
         operation: Operation[T],
         quick: Operation[T | None] | None,
-        earlier: Earlier | None,
         keeping: Keeping,
-    ) -> tuple[T, list[Event]]:
-        """Try once to run an operation and commit it; returns what it does, and the events to publish."""
-        await enter_loop(self._engine)
-        pool = self._driver_pool()
+        earlier: Earlier | None = None,
+    ) -> Written[T]:
+        """Try once to run an operation and commit it."""
         alone = self._capabilities.writes_in_ctes and (pool is not None or self._autocommit)
         if quick is not None and alone:
 
-            async def committing(transaction: Transaction) -> tuple[T, list[Event]] | None:
+            async def committing(transaction: Transaction) -> Written[T] | None:
                 call.commit(None)
                 done = await quick(transaction)
                 return None if done is None else (done, transaction.events)
@@ -116,12 +137,12 @@ class OwnTransactions:
             if done is not None:
                 return done
 
-        async def body(transaction: Transaction) -> T:
-            done = None if quick is None or alone else await quick(transaction)
-            return await operation(transaction) if done is None else done
-
         async with self._turn:
-            return await self._begun(call, pool, body, keeping, earlier)
+            return await self._begun(call, pool, quick_or(None if alone else quick, operation), keeping, earlier)
+
+    async def _read(self, call: Call, pool: DriverPool | None, operation: Operation[T], keeping: Keeping) -> T:
+        async with self._turn:
+            return await self._outside(call, pool, operation, keeping, autocommit=pool is None and self._autocommit)
 
     async def _outside(
         self, call: Call, pool: DriverPool | None, operation: Operation[T], keeping: Keeping, *, autocommit: bool
@@ -129,10 +150,11 @@ class OwnTransactions:
         """Run an operation on a connection on which each statement is by itself, where the database can do that."""
         if pool is not None:
 
-            async def body(direct: DriverConnection) -> T:
-                return await operation(Transaction(direct, self._scope, begun=False))
+            async def body(driver: Driver) -> T:
+                with pool.connection(self._engine, driver, self._scope.schema) as direct:
+                    return await operation(Transaction(direct, self._scope, begun=False))
 
-            return await pool.run(self._engine, self._scope.schema, call, body, keeping)
+            return await pool.run(self._engine, call, body, keeping)
         take = AsyncEngine.connect if keeping is Keeping.BY_TASK else connected
         async with take(self._engine) as connection, self._sound(connection):
             call.begin()
@@ -149,37 +171,56 @@ class OwnTransactions:
         operation: Operation[T],
         keeping: Keeping,
         earlier: Earlier | None,
-    ) -> tuple[T, list[Event]]:
-        """Run an operation in a transaction and commit it; what ends without that is rolled back.
-
-        Returns what the operation does, and the events that are to be published.
-        """
-
-        async def whole(transaction: Transaction, commit: Callable[[], Awaitable[None]]) -> tuple[T, list[Event]]:
-            result = await operation(transaction)
-            call.commit(transaction.events)
-            await commit()
-            return result, transaction.events
-
-        async def body(direct: DriverConnection) -> tuple[T, list[Event]]:
-            await direct.begin()
-            return await whole(Transaction(direct, self._scope, earlier=earlier), direct.commit)
-
+    ) -> Written[T]:
+        """Run an operation in a transaction and commit it; what ends without that is rolled back."""
         if pool is not None:
-            return await pool.run(self._engine, self._scope.schema, call, body, keeping)
+            return await self._begun_directly(call, pool, operation, keeping, earlier)
         async with self._engine.connect() as connection, self._sound(connection):
             call.begin()
             await self._ensure_transactional(connection)
-            entered = await Transaction.entered(connection, self._scope, earlier=earlier)
-            return await whole(entered, connection.commit)
+            transaction = await Transaction.entered(connection, self._scope, earlier=earlier)
+            result = await operation(transaction)
+            call.commit(transaction.events)
+            await connection.commit()
+            return result, transaction.events
 
-    def _at_hand(self) -> bool:
-        """Whether a call can begin in its caller's task, as it needs to wait for nothing but the database's answers."""
-        pool = self._driver_pool()
-        return pool is not None and pool.at_hand(self._engine)
+    async def _begun_directly(
+        self, call: Call, pool: DriverPool, operation: Operation[T], keeping: Keeping, earlier: Earlier | None
+    ) -> Written[T]:
+        write = self._in_transaction(pool, operation, earlier)
+
+        async def body(driver: Driver) -> Written[T]:
+            await driver.begin()
+            written = await write(driver)
+            call.commit(written[1])
+            await driver.commit()
+            return written
+
+        return await pool.run(self._engine, call, body, keeping)
+
+    async def _batch(self, pool: DriverPool, batch: Batch) -> None:
+        """Do writes of several callers, of this store and others, in one transaction."""
+        await enter_loop(self._engine)
+        await pool.run(self._engine, Call(begun=True), batch.begin, Keeping.BY_TASK)
+
+    def _in_transaction(self, pool: DriverPool, operation: Operation[T], earlier: Earlier | None = None) -> Write[T]:
+        """Return a write of the operation, within a transaction that others begin and commit."""
+
+        async def write(driver: Driver) -> Written[T]:
+            with pool.connection(self._engine, driver, self._scope.schema) as direct:
+                transaction = Transaction(direct, self._scope, earlier=earlier)
+                return await operation(transaction), transaction.events
+
+        return write
+
+    async def _entered(self) -> DriverPool | None:
+        """Return how statements reach the driver, once it is known that this event loop may use the engine."""
+        await enter_loop(self._engine)
+        return self._driver_pool()
 
     def _driver_pool(self) -> DriverPool | None:
-        return None if self._scope.row_level_security else pool_of(self._engine)
+        pool = self._pool
+        return pool if pool is not None and pool.usable(self._engine) else None
 
     @asynccontextmanager
     async def _sound(self, connection: AsyncConnection) -> AsyncGenerator[None]:
@@ -205,51 +246,3 @@ class OwnTransactions:
                 await begin_immediate(connection)
             else:
                 await connection.execution_options(isolation_level=self._capabilities.isolation_level)
-
-
-class CallersTransaction:
-    """Runs operations inside the caller's transaction, and keeps their events until it has committed."""
-
-    def __init__(self, bound: AsyncConnection | AsyncSession, scope: Scope) -> None:
-        self._bound = bound
-        self._scope = scope
-        self._turn = asyncio.Lock()  # a connection takes one call at a time
-        self.events: list[Event] = []
-
-    @property
-    def background(self) -> bool:
-        """Whether operations may also run between the caller's calls."""
-        return False
-
-    async def read(self, operation: Operation[T]) -> T:
-        """Run an operation that changes nothing."""
-        return await self.write(operation)
-
-    async def write(
-        self,
-        operation: Operation[T],
-        *,
-        quick: Operation[T | None] | None = None,
-        repeatable: bool = False,  # noqa: ARG002 - never repeated
-    ) -> T:
-        """Run an operation; the caller commits it.
-
-        It completes although the caller is cancelled: giving it up would take the caller's connection along.
-        """
-        return await completed(self._run(operation, quick))
-
-    async def _run(self, operation: Operation[T], quick: Operation[T | None] | None) -> T:
-        async with self._turn:
-            with translated():
-                bound = self._bound
-                connection = await bound.connection() if isinstance(bound, AsyncSession) else bound
-                await self._refuse_autocommit(connection)
-                transaction = await Transaction.entered(connection, self._scope)
-                done = None if quick is None else await quick(transaction)
-                result = await operation(transaction) if done is None else done
-                self.events += transaction.events
-                return result
-
-    async def _refuse_autocommit(self, connection: AsyncConnection) -> None:
-        if capabilities_of(connection.dialect).isolation_level is not None and await in_autocommit(connection):
-            raise InvalidValue("connection: is in autocommit mode, so there is no transaction to work inside")

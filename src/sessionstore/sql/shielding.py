@@ -6,7 +6,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sessionstore.events import Event
+from sessionstore.events import Announcement
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Call(asyncio.Future[None]):
     def __init__(self, *, begun: bool = False) -> None:
         super().__init__()
         self.committing = False
-        self.events: list[Event] | None = None
+        self.events: list[Announcement] | None = None
         self._begun = begun
         self._settled = False
         self._cancelled_with: tuple[Any, ...] | None = None
@@ -55,7 +55,7 @@ class Call(asyncio.Future[None]):
         self._begun = True
         self.committing = False
 
-    def commit(self, events: list[Event] | None) -> None:
+    def commit(self, events: list[Announcement] | None) -> None:
         """Say that it may be committed from here on, and what will be announced then, if that is known."""
         self.committing = True
         self.events = events
@@ -96,10 +96,29 @@ class Call(asyncio.Future[None]):
         if self._cancelled_with is not None:
             raise asyncio.CancelledError(*self._cancelled_with)
 
+    def pass_on_to(self, other: "Call") -> None:
+        """Tell another one, which the caller waits for from now on, how far it has come."""
+        other.committing, other.events = self.committing, self.events
+        if self._cancelled_with is not None:
+            other.cancel(*self._cancelled_with)
+
     def _end_grace(self) -> None:
         self._grace_is_over = True
         if self.left:
             self.wake()
+
+
+def by_itself(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
+    """Have work done that nobody waits for."""
+    task = loop.create_task(work)
+    _left.add(task)
+    task.add_done_callback(_left.discard)
+    return task
+
+
+def unknown_to_the_loop(task: asyncio.Task[Any]) -> None:
+    """See that `asyncio.run` doesn't cancel a task at its end: it cancels all that it knows of."""
+    asyncio._unregister_task(task)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented, for loops
 
 
 async def completed(work: Coroutine[Any, Any, T], call: Call | None = None, *, interruptible: bool = True) -> T:
@@ -115,7 +134,7 @@ async def completed(work: Coroutine[Any, Any, T], call: Call | None = None, *, i
     call = call or Call(begun=True)
     task = asyncio.ensure_future(_telling(work, call))
     if not interruptible:
-        asyncio._unregister_task(task)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented, for loops
+        unknown_to_the_loop(task)
 
     def ended(task: asyncio.Future[T]) -> None:
         work.close()  # in case that the task was cancelled before it began
@@ -176,9 +195,7 @@ class Kept(Awaitable[T], Generic[T]):
         return turn
 
     def _do_the_rest(self, _: "asyncio.Future[Any]") -> None:
-        task = self._call.get_loop().create_task(self._work)
-        _left.add(task)
-        task.add_done_callback(_left.discard)
+        by_itself(self._work, self._call.get_loop())
 
 
 class _Noting:

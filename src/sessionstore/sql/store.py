@@ -1,6 +1,7 @@
 """`SQLSessionStore`: the interface over SQLAlchemy, on an engine or inside the caller's transaction."""
 
 from collections.abc import Mapping
+from itertools import starmap
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,14 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sessionstore import migrate
 from sessionstore.conversation import Conversation
 from sessionstore.errors import InvalidValue
-from sessionstore.events import Events
+from sessionstore.events import Event, Events
 from sessionstore.sql import checks
+from sessionstore.sql.bound import CallersTransaction
 from sessionstore.sql.checks import check
 from sessionstore.sql.dialect import capabilities_of
 from sessionstore.sql.engine import make_engine
 from sessionstore.sql.failures import check_schema_name
 from sessionstore.sql.operations import Operations
-from sessionstore.sql.runners import CallersTransaction, OwnTransactions
+from sessionstore.sql.runners import OwnTransactions
 from sessionstore.sql.transaction import Scope
 
 
@@ -158,4 +160,4 @@ class BoundSessionStore(_Store):
     async def publish_events(self) -> None:
         """Deliver the events of what was done, once: call it when the transaction has committed."""
         collected, self._transaction.events = self._transaction.events, []
-        await self._events.publish(collected)
+        await self._events.publish(starmap(Event, collected))

@@ -8,7 +8,7 @@ from sqlalchemy import Dialect, Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sessionstore.errors import InvalidValue
-from sessionstore.events import Event
+from sessionstore.events import Announcement
 from sessionstore.sql.decoding import execute
 from sessionstore.sql.dialect import capabilities_of
 from sessionstore.sql.schema import metadata, qualified
@@ -83,7 +83,7 @@ class _CoreConnection:
 class Earlier:
     """An earlier attempt at the same operation, whose outcome isn't known."""
 
-    events: Sequence[Event] | None
+    events: Sequence[Announcement] | None
     """What it would have announced; `None` when that isn't known either."""
 
 
@@ -101,7 +101,7 @@ class Transaction:
         self.tenant_id = scope.tenant_id
         self.begun = begun
         self.earlier = earlier
-        self.events: list[Event] = []
+        self.events: list[Announcement] = []
         self._connection = connection
 
     @classmethod
@@ -122,6 +122,13 @@ class Transaction:
 
     async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
         """Return all rows. The tenant is a parameter of every statement."""
+        return await self.rows_of(statement, parameters)
+
+    async def rows_of(self, statement: Executable, parameters: dict[str, Any]) -> Sequence[Row[Any]]:
+        """Return all rows, for those with many parameters: passing each on by its name would cost as much as the rest.
+
+        The dict becomes the statement's own.
+        """
         parameters["tenant"] = self.tenant_id
         return await self._connection.rows(statement, parameters)
 
@@ -147,7 +154,7 @@ class Transaction:
 
     def announce(self, type_: str, **data: Any) -> None:
         """Have an event published once this is committed."""
-        self.events.append(Event(type_, data))
+        self.events.append((type_, data))
 
     def announce_earlier(self) -> bool:
         """Announce what an earlier attempt, which was committed after all, would have; or tell that it isn't known."""
@@ -162,6 +169,18 @@ Operation = Callable[[Transaction], Awaitable[T]]
 
 It may run in another thread than the event loop's: where the driver has one of its own, it runs there.
 """
+
+
+def quick_or(quick: Operation[T | None] | None, operation: Operation[T]) -> Operation[T]:
+    """Return an operation that tries the quick one first."""
+    if quick is None:
+        return operation
+
+    async def either(transaction: Transaction) -> T:
+        done = await quick(transaction)
+        return await operation(transaction) if done is None else done
+
+    return either
 
 
 class Runner(Protocol):
