@@ -95,12 +95,8 @@ def _check(value: Any, place: str, max_depth: int) -> bool:
             for key, child in cast("dict[Any, Any]", item).items():
                 if type(key) is not str:
                     same = False
-                if not isinstance(key, str):
-                    raise InvalidValue(
-                        f"{_where(place, path)}: the key {key!r:.100} is {type(key).__name__}, not text; "
-                        "JSON would turn it into text: use a str"
-                    )
-                if type(child) not in _PLAIN:
+                    _check_key(key, place, path)
+                if type(child) not in _PLAIN and not (type(child) is int and child.bit_length() <= _SHORT_INT_BITS):
                     stack.append((child, depth + 1, (path, key)))
         elif isinstance(item, list):
             _check_depth(depth, max_depth, place, path)
@@ -113,6 +109,14 @@ def _check(value: Any, place: str, max_depth: int) -> bool:
         elif isinstance(item, int) and item.bit_length() > _SHORT_INT_BITS:
             _check_int(item, place, path)
     return same
+
+
+def _check_key(key: object, place: str, path: Any) -> None:
+    if not isinstance(key, str):
+        raise InvalidValue(
+            f"{_where(place, path)}: the key {key!r:.100} is {type(key).__name__}, not text; "
+            "JSON would turn it into text: use a str"
+        )
 
 
 def _check_depth(depth: int, max_depth: int, place: str, path: Any) -> None:

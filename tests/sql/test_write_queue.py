@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
@@ -13,6 +14,7 @@ from sqlalchemy import text
 
 from sessionstore import Event, Message, SessionInfo, SQLSessionStore
 from sessionstore.errors import MessageConflict, SessionNotFound, StoreUnavailable
+from sessionstore.sql import attempts
 from sessionstore.sql.drivers import DRIVERS
 from sessionstore.sql.shielding import GRACE_SECONDS
 from sessionstore.sql.transaction import Transaction
@@ -22,6 +24,25 @@ from .invariants import broken
 
 _BUSY_SECONDS = 0.5
 _driver: Any = DRIVERS["aiosqlite"]
+
+
+CONNECT_ARGUMENTS: list[dict[str, Any]] = [
+    {"isolation_level": None},
+    {"isolation_level": "EXCLUSIVE"},
+    *([{"autocommit": False}] if sys.version_info >= (3, 12) else []),
+]
+
+
+@pytest.mark.parametrize("arguments", CONNECT_ARGUMENTS)
+async def test_however_transactions_begin(sqlite_url: str, arguments: dict[str, Any]) -> None:
+    """It holds however sqlite3 is told to begin transactions."""
+    async with SQLSessionStore.from_url(sqlite_url, engine_kwargs={"connect_args": arguments}) as store:
+        await store.create_session(SessionInfo(id="s"))
+        found = await _all(*(store.save_message(user(of, id=f"m{n}")) for n, of in enumerate("sssxs")))
+        assert [type(one) for one in found] == [Message, Message, Message, SessionNotFound, Message]
+        saved = await asyncio.gather(*(store.save_message(user("s")) for _ in range(5)))
+        assert seqs(saved) == [5, 6, 7, 8, 9]
+        assert await broken(store.engine) == []
 
 
 @pytest.fixture
@@ -115,7 +136,11 @@ async def test_one_that_fails(store: SQLSessionStore) -> None:
     assert await broken(store.engine) == []
 
 
-@pytest.mark.parametrize("error", [SessionNotFound("s"), sqlite3.IntegrityError("x"), ValueError("x"), SystemExit()])
+class Odd(BaseException):
+    """Neither an error nor an end."""
+
+
+@pytest.mark.parametrize("error", [SessionNotFound("s"), sqlite3.IntegrityError("x"), ValueError("x"), Odd()])
 async def test_what_a_failing_one_wrote(store: SQLSessionStore, error: BaseException) -> None:
     """Nothing stays of a write that failed, whatever it was that it raised, and all of the others'."""
 
@@ -157,6 +182,47 @@ async def test_cancelled_before_it_begins(store: SQLSessionStore, sqlite_url: st
         other.execute("ROLLBACK")
         await asyncio.gather(first, third)
     assert ids(await store.get_messages("s")) == ["m1", "m3"]
+
+
+async def test_a_lock_when_one_has_failed(store: SQLSessionStore, sqlite_url: str, commits: Commits) -> None:
+    """When one fails each tries by itself, and waits for a lock no longer than its own busy timeout."""
+    loop = asyncio.get_running_loop()
+    with _other(sqlite_url) as other:
+        first = asyncio.create_task(store.save_message(user("s", id="m0")))
+        tasks = [asyncio.create_task(store.save_message(user(of, id=f"m{n}"))) for n, of in enumerate("xss", 1)]
+        await asyncio.wait({first})
+        while commits.count < 2 and not tasks[0].done():  # noqa: ASYNC110 - until the one by itself
+            await asyncio.sleep(0)
+        other.execute("BEGIN IMMEDIATE")
+        began = loop.time()
+        done, _ = await asyncio.wait(tasks, timeout=3 * _BUSY_SECONDS)
+        assert len(done) == 3
+        assert loop.time() - began < 2 * _BUSY_SECONDS
+        other.execute("ROLLBACK")
+    assert isinstance(tasks[0].exception(), (SessionNotFound, StoreUnavailable))
+    stored = ids(await store.get_messages("s"))
+    acknowledged = [task.result().id for task in tasks[1:] if task.exception() is None]
+    assert stored == ["m0", *acknowledged]
+
+
+async def test_announced_though_its_caller_has_gone(
+    store: SQLSessionStore, commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit whose outcome isn't known keeps a cancelled caller, until it is known, and announced."""
+    heard: list[Event] = []
+    store.events.subscribe(heard.append)
+    monkeypatch.setattr(attempts, "_FIRST_PAUSE", 2 * GRACE_SECONDS)
+    commits.late = True
+    commits.failing += [None, ConnectionResetError()]
+    writes = [asyncio.create_task(store.save_message(user("s", id=f"m{n}"))) for n in (1, 2)]
+    while commits.count < 2:  # noqa: ASYNC110 - until the second one's is lost
+        await asyncio.sleep(0)
+    await asyncio.sleep(GRACE_SECONDS / 2)
+    writes[1].cancel()
+    await asyncio.wait(writes)
+    assert writes[1].cancelled()
+    assert ids(await store.get_messages("s")) == ["m1", "m2"]
+    assert [event.data["message_id"] for event in heard] == ["m1", "m2"]
 
 
 async def test_cancelled_when_it_has_begun(store: SQLSessionStore, sqlite_url: str) -> None:

@@ -107,7 +107,7 @@ class Conversation:
         `split` is given the last message and returns its last piece and the message without that, under the same
         id, or `None` in its place when nothing is left; `None` where there is no piece: that message goes too,
         as does a summary, whose compaction is undone. It may be called in another thread, and again when the write is
-        tried again. Concurrent calls each get another piece.
+        tried again; it must not wait for the store. Concurrent calls each get another piece.
         """
         return await self._runner.write(lambda t: rewinds.take(t, self._session_id, split))
 

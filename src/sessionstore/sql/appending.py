@@ -6,6 +6,7 @@ It does nothing at all when a message is stored already or the session isn't the
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from operator import attrgetter, itemgetter
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from sqlalchemy import Row
 
 from sessionstore.models import Message
 from sessionstore.models.base import made
+from sessionstore.models.usage import TOKEN_FIELDS
 from sessionstore.sql import changing, part_rows, sessions
 from sessionstore.sql.append_statements import (
     CONTENT,
@@ -38,6 +40,7 @@ _NAMES = [
 ]
 """The parameters of a message with so many parts."""
 
+_MORE_TOKENS = [f"more_{field}" for field in TOKEN_FIELDS]
 _columns_of = itemgetter(*part_rows.COLUMNS)
 
 
@@ -81,29 +84,34 @@ async def _one(t: Transaction, session_id: str, prepared: Prepared) -> Sequence[
 
 
 async def _several(t: Transaction, session_id: str, batch: Sequence[Prepared]) -> Sequence[Row[Any]]:
-    turns = 0
-    rows: list[dict[str, Any]] = []
-    for ordinal, prepared in enumerate(batch, 1):
-        turns += prepared.starts_turn
-        place = {"ordinal": ordinal, "turns": turns, "time_offset": (ordinal - 1) * _MICROSECOND}
-        rows.append({**prepared.columns, **place, "given_time": prepared.time})
-    values = {f"new_{name}": [row[name] for row in rows] for name in MESSAGE_PARAMETERS}
+    count = len(batch)
+    place: dict[str, list[Any]] = {
+        "turns": [*accumulate(int(prepared.starts_turn) for prepared in batch)],
+        "given_time": [prepared.time for prepared in batch],
+        "ordinal": [*range(1, count + 1)],
+        "time_offset": [offset * _MICROSECOND for offset in range(count)],
+    }
+    values = {name: [prepared.columns[name] for prepared in batch] for name in CONTENT} | place
     if t.begun:  # so that the statement sees what others stored until the lock was had
         await sessions.lock(t, session_id)
-    return await t.rows_of(several(), {"session": session_id, **values, **_more(batch), **_part_lists(batch)})
+    named = {f"new_{name}": values[name] for name in MESSAGE_PARAMETERS}
+    return await t.rows_of(several(), {"session": session_id, **named, **_more(batch), **_part_lists(batch)})
 
 
 def _part_lists(batch: Sequence[Prepared]) -> dict[str, list[Any]]:
-    rows = [
-        {"ordinal": ordinal, "position": position, **columns}
-        for ordinal, prepared in enumerate(batch, 1)
-        for position, columns in enumerate(prepared.parts)
-    ]
-    return {f"part_{name}": [row[name] for row in rows] for name in PART_PARAMETERS}
+    values: dict[str, list[Any]] = {
+        "ordinal": [ordinal for ordinal, prepared in enumerate(batch, 1) for _ in prepared.parts],
+        "position": [position for prepared in batch for position in range(len(prepared.parts))],
+    }
+    rows = [columns for prepared in batch for columns in prepared.parts]
+    return {
+        f"part_{name}": values[name] if name in values else [columns[name] for columns in rows]
+        for name in PART_PARAMETERS
+    }
 
 
 def _more(batch: Sequence[Prepared]) -> dict[str, Any]:
-    return {"more_messages": len(batch), **{f"more_{field}": count for field, count in total(batch)._asdict().items()}}
+    return {"more_messages": len(batch), **dict(zip(_MORE_TOKENS, total(batch), strict=True))}
 
 
 def _stored(prepared: Prepared, seq: int, turn: int, time: datetime) -> Message:

@@ -20,6 +20,10 @@ _LONGEST_PAUSE_IN_A_CROWD = 0.05  # whoever waited longer would lose against new
 T = TypeVar("T")
 
 
+class Undone(Exception):
+    """What an attempt raises of which nothing is left, and which is to be made again by itself."""
+
+
 class Attempts(Generic[T]):
     """The attempts at an operation. Each is told of an earlier one that may have been committed."""
 
@@ -42,6 +46,8 @@ class Attempts(Generic[T]):
         """Make the first attempt in the caller's task, and return whether that was all: `result` came of it then."""
         try:
             self.result = await attempt
+        except Undone:
+            return False
         except SessionStoreError:
             self._call.raise_cancellation()
             raise

@@ -201,7 +201,8 @@ class _Aiosqlite:
         self._raw.executemany(sql, values)
 
     async def begin(self) -> None:
-        self._raw.execute("BEGIN IMMEDIATE")
+        if not self._raw.in_transaction:  # as it always is with `autocommit=False`
+            self._raw.execute(f"BEGIN {self._raw.isolation_level or 'IMMEDIATE'}")
 
     async def commit(self) -> None:
         self._raw.commit()

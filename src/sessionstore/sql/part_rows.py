@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from sessionstore import jsontext
+from sessionstore.errors import InvalidValue
 from sessionstore.models import (
     ImagePart,
     Part,
@@ -25,7 +26,7 @@ from sessionstore.models import (
     UnknownPart,
 )
 from sessionstore.models.base import LONGEST_ID, made
-from sessionstore.sql.soundness import is_id, is_object, is_storable
+from sessionstore.sql.soundness import is_id, is_object, is_storable, is_text
 
 COLUMNS = ("id", "type", "text", "tool_call_id", "tool_name", "payload", "extra")
 
@@ -44,8 +45,11 @@ PART_KINDS = frozenset(_USUAL)
 """The kinds of parts that `encode_usual` knows; above, their types, and how many fields each has."""
 
 
-def encode_usual(part: Part, place: str) -> dict[str, str | None] | None:
-    """Return the columns of a part as nearly all are, which is found sound on the way; or `None`."""
+def encode_usual(part: Part) -> dict[str, str | None] | None:
+    """Return the columns of a part as nearly all are, which is found sound on the way; or `None`.
+
+    What is wrong with others, and where, is said by a check and `encode`.
+    """
     fields: Mapping[str, Any] = vars(part)
     type_, size = _USUAL.get(type(part), ("", 0))
     if len(fields) != size or fields["type"] != type_ or fields["metadata"] != {} or not is_id(fields["id"]):
@@ -53,20 +57,23 @@ def encode_usual(part: Part, place: str) -> dict[str, str | None] | None:
     text = call_id = name = payload = None
     if size <= 5:
         text = fields["content"]
-        if not _is_usual(text) or fields.get("signature") is not None:
+        if not is_text(text) or fields.get("signature") is not None:
             return None
     else:
         call_id, name = fields["tool_call_id"], fields["tool_name"]
-        if not (_is_usual(call_id) and len(call_id) <= _LONGEST_KEY and _is_usual(name)):
+        if not (is_text(call_id) and len(call_id) <= _LONGEST_KEY and is_text(name)):
             return None
         if type_ == "tool_result":
             text = fields["output"]
-            if not _is_usual(text) or fields["title"] != "" or fields["error"] is not None:
+            if not is_text(text) or fields["title"] != "" or fields["error"] is not None:
                 return None
-        elif is_object(fields["arguments"]):
-            payload = jsontext.dumps(fields["arguments"], f"{place}.arguments")
         else:
-            return None
+            try:
+                payload = jsontext.dumps(fields["arguments"]) if is_object(fields["arguments"]) else None
+            except InvalidValue:
+                return None
+            if payload is None:
+                return None
     return {
         "id": fields["id"],
         "type": type_,
@@ -76,10 +83,6 @@ def encode_usual(part: Part, place: str) -> dict[str, str | None] | None:
         "payload": payload,
         "extra": None,
     }
-
-
-def _is_usual(text: Any) -> bool:
-    return type(text) is str and is_storable(text)
 
 
 def encode(part: Part, place: str) -> dict[str, str | None]:

@@ -14,6 +14,7 @@ from sessionstore.models.base import made
 from sessionstore.models.usage import MAX_TOTAL, NO_TOKENS, Tokens, count_tokens
 from sessionstore.sql import part_rows
 from sessionstore.sql.checks import check_model
+from sessionstore.sql.part_rows import encode_usual
 from sessionstore.sql.soundness import is_id, is_sound
 
 # Columns that are a message's content, and what a reading statement calls them.
@@ -65,7 +66,9 @@ def _part_content(parts: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
 def prepare(message: Message, place: str = "message") -> Prepared:
     """Check a message and turn it into columns. Raises `InvalidValue`, which names the path."""
     checked = _checked(message, place)
-    parts = [part_columns(part, f"{place}.parts[{index}]") for index, part in enumerate(checked.parts)]
+    parts = [
+        encode_usual(part) or _encoded(part, f"{place}.parts[{index}]") for index, part in enumerate(checked.parts)
+    ]
     tokens = count_tokens(checked.usage)
     columns: dict[str, Any] = {
         "id": checked.id,
@@ -109,5 +112,8 @@ def total(batch: Sequence[Prepared]) -> Tokens:
 
 def part_columns(part: Part, place: str) -> dict[str, Any]:
     """Check a part and turn it into columns. Raises `InvalidValue`, which names the path."""
-    usual = part_rows.encode_usual(part, place)
-    return part_rows.encode(check_model(part, type(part), place), place) if usual is None else usual
+    return encode_usual(part) or _encoded(part, place)
+
+
+def _encoded(part: Part, place: str) -> dict[str, Any]:
+    return part_rows.encode(check_model(part, type(part), place), place)

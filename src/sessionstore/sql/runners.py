@@ -198,10 +198,10 @@ class OwnTransactions:
 
         return await pool.run(self._engine, call, body, keeping)
 
-    async def _batch(self, pool: DriverPool, batch: Batch) -> None:
+    async def _batch(self, pool: DriverPool, batch: Batch) -> bool:
         """Do writes of several callers, of this store and others, in one transaction."""
         await enter_loop(self._engine)
-        await pool.run(self._engine, Call(begun=True), batch.begin, Keeping.BY_TASK)
+        return await pool.run(self._engine, Call(begun=True), batch.begin, Keeping.BY_TASK)
 
     def _in_transaction(self, pool: DriverPool, operation: Operation[T], earlier: Earlier | None = None) -> Write[T]:
         """Return a write of the operation, within a transaction that others begin and commit."""

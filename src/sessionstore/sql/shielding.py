@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context
 from enum import Enum
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -96,21 +97,17 @@ class Call(asyncio.Future[None]):
         if self._cancelled_with is not None:
             raise asyncio.CancelledError(*self._cancelled_with)
 
-    def pass_on_to(self, other: "Call") -> None:
-        """Tell another one, which the caller waits for from now on, how far it has come."""
-        other.committing, other.events = self.committing, self.events
-        if self._cancelled_with is not None:
-            other.cancel(*self._cancelled_with)
-
     def _end_grace(self) -> None:
         self._grace_is_over = True
         if self.left:
             self.wake()
 
 
-def by_itself(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Task[T]:
+def by_itself(
+    work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context | None = None
+) -> asyncio.Task[T]:
     """Have work done that nobody waits for."""
-    task = loop.create_task(work)
+    task = loop.create_task(work, context=context)
     _left.add(task)
     task.add_done_callback(_left.discard)
     return task

@@ -14,7 +14,14 @@ from sessionstore.models.usage import MAX_TOKENS
 
 def is_id(value: Any) -> bool:
     """Whether a value is an id."""
-    return type(value) is str and 0 < len(value) <= LONGEST_ID and is_storable(value)
+    return is_text(value) and 0 < len(value) <= LONGEST_ID
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text that every database holds."""
+    if type(value) is not str or "\0" in value:
+        return False
+    return value.isascii() or is_storable(value)
 
 
 def is_storable(text: str) -> bool:
@@ -74,7 +81,7 @@ def _are_times(values: Sequence[Any]) -> bool:
 
 
 def _is_clean(text: Any) -> bool:
-    return text is None or (type(text) is str and is_storable(text))
+    return text is None or is_text(text)
 
 
 def _is_time(value: Any) -> bool:

@@ -24,8 +24,8 @@ class StatementText:
         self._values_of: Callable[[dict[str, Any]], tuple[Any, ...]] = _getter([parameter.key for parameter in given])
         self._constants: dict[str, Any] = {}
         self._called: dict[str, Callable[[], Any]] = {}
-        self._preparing: dict[str, Callable[[Any], Any]] = {}
-        for parameter in given:
+        self._preparing: list[tuple[int, Callable[[Any], Any]]] = []
+        for place, parameter in enumerate(given):
             process = _bind_processor(parameter.type, dialect)
             if parameter.callable is None and not parameter.required and parameter.value is not None:
                 self._constants[parameter.key] = process(parameter.value) if process else parameter.value
@@ -33,7 +33,7 @@ class StatementText:
             if parameter.callable is not None:
                 self._called[parameter.key] = parameter.callable
             if process is not None:
-                self._preparing[parameter.key] = process
+                self._preparing.append((place, process))
         described = getattr(statement, "selected_columns", None)
         if described is None:
             described = getattr(statement, "exported_columns", ())
@@ -46,13 +46,18 @@ class StatementText:
 
     def values(self, parameters: dict[str, Any]) -> Sequence[Any]:
         """Return the values in the order of their places in the text."""
-        if self._constants or self._called or self._preparing:
+        if self._constants or self._called:
             parameters = {**self._constants, **parameters}
             for key, call in self._called.items():
                 parameters[key] = call()
-            for key, process in self._preparing.items():
-                parameters[key] = process(parameters[key])
-        return self._values_of(parameters)
+        values = self._values_of(parameters)
+        return self._prepared(values) if self._preparing else values
+
+    def _prepared(self, given: Sequence[Any]) -> Sequence[Any]:
+        values = [*given]
+        for place, process in self._preparing:
+            values[place] = process(values[place])
+        return values
 
     def records(self, records: Sequence[Any]) -> Sequence[Any]:
         """Return records whose values have the columns' Python types."""

@@ -6,13 +6,15 @@ each commit is written to its log.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sessionstore.events import Announcement
+from sessionstore.sql.attempts import Undone
 from sessionstore.sql.drivers import Driver, done_at_once
-from sessionstore.sql.shielding import Call, by_itself, unknown_to_the_loop
+from sessionstore.sql.shielding import Call, Kept, by_itself, unknown_to_the_loop
 
 T = TypeVar("T")
 
@@ -26,14 +28,15 @@ Write = Callable[[Driver], Coroutine[Any, Any, Written[T]]]
 @dataclass(slots=True)
 class _Waiting:
     write: Write[Any]
-    call: Call = field(default_factory=Call)
+    call: Call
+    ended: asyncio.Future[None]
     context: Context = field(default_factory=copy_context)
     written: Written[Any] | None = None
     error: BaseException | None = None
 
-    def fail(self, error: BaseException) -> None:
-        if self.written is None and self.error is None:
-            self.error = error
+    def end(self, _: object = None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
 class Batch:
@@ -42,10 +45,10 @@ class Batch:
     def __init__(self, waiting: list[_Waiting]) -> None:
         self._waiting = waiting
 
-    def begin(self, driver: Driver) -> Coroutine[Any, Any, None]:
+    def begin(self, driver: Driver) -> Coroutine[Any, Any, bool]:
         """Say that they begin, those whose callers are still there, and return the work on a connection.
 
-        All are done in one transaction, or, when one of them fails, each in its own. Raises `CancelledError` when no
+        It returns whether all is done, or nothing, because one of several failed. Raises `CancelledError` when no
         caller is left.
         """
         self._waiting = [one for one in self._waiting if not one.call.left]
@@ -53,23 +56,25 @@ class Batch:
             one.call.begin()
         if not self._waiting:
             raise asyncio.CancelledError
-        return self._write(driver)
+        return _written(self._waiting, driver)
 
-    async def _write(self, driver: Driver) -> None:
-        if not await _written(self._waiting, driver) and len(self._waiting) > 1:
-            for one in self._waiting:
-                await _written([one], driver)
+    def undo(self) -> None:
+        """Let each caller try by itself: an error may come of what another one wrote, and belongs to nobody yet."""
+        for one in self._waiting:
+            one.error = Undone()
+            with suppress(asyncio.CancelledError):  # who has gone says so when it begins again
+                one.call.pause()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Let the callers go on; those that have neither a result nor an error of their own raise this one."""
+        """Let the callers go on; without a result of their own they raise this error."""
         for one in self._waiting:
-            if error is not None:
-                one.fail(error)
-            one.call.wake()
+            if one.written is None and one.error is None:
+                one.error = error
+            one.end()
 
 
-Run = Callable[[Batch], Awaitable[None]]
-"""Takes a connection, begins a batch, and has it written there."""
+Run = Callable[[Batch], Awaitable[bool]]
+"""Takes a connection, and has a batch begin and written there; returns whether it is done."""
 
 
 class WriteQueue:
@@ -94,37 +99,40 @@ class WriteQueue:
     async def join(self, write: Write[T], call: Call, run: Run) -> Written[T]:
         """Wait until others are done, and write in one transaction with all that wait.
 
-        What is raised says nothing about the others' writes. The call is told how far it has come. A caller who is
-        cancelled waits as `Call` says.
+        Raises `Undone` when one of them failed, and nothing was done; else what is raised says nothing about others'
+        writes. A caller who is cancelled waits as `Call` says.
         """
-        one = _Waiting(write)
+        one = _Waiting(write, call, call.get_loop().create_future())
         self._waiting.append(one)
         if not self.busy:
             self._go_on(run)
-        try:
-            await one.call
-        except asyncio.CancelledError as cancellation:  # it came after the call had been woken
-            call.cancel(*cancellation.args)
-        one.call.pass_on_to(call)
+        call.add_done_callback(one.end)  # as it is when its caller has gone
+        await Kept(_until(one.ended), call, interruptible=False)
         if one.error is not None:
             raise one.error
-        if one.written is None:  # nor has it begun: the caller has gone
+        if one.written is None:
             call.raise_cancellation()
             raise asyncio.CancelledError
         return one.written
 
     def _go_on(self, run: Run) -> None:
         loop = self._waiting[0].call.get_loop()
-        if not loop.is_closed():
-            self.busy = True
-            unknown_to_the_loop(by_itself(self._run(run), loop))
+        if loop.is_closed():
+            return
+        self.busy = True
+        try:
+            unknown_to_the_loop(by_itself(self._run(run), loop, Context()))
+        except BaseException:
+            self.busy = False
+            raise
 
     async def _run(self, run: Run) -> None:
         try:
             while self._waiting:
                 batch, self._waiting = Batch(self._waiting), []
                 try:
-                    await run(batch)
+                    if not await run(batch):
+                        batch.undo()
                 except BaseException as error:  # noqa: BLE001 - it is theirs
                     batch.end(error)
                 else:
@@ -132,6 +140,10 @@ class WriteQueue:
                 await asyncio.sleep(0)  # whoever is back may write again
         finally:
             self.busy = False
+
+
+async def _until(ended: asyncio.Future[None]) -> None:
+    await ended
 
 
 async def _written(waiting: Sequence[_Waiting], driver: Driver) -> bool:
@@ -143,9 +155,10 @@ async def _written(waiting: Sequence[_Waiting], driver: Driver) -> bool:
             written.append(one.context.run(done_at_once, one.write(driver)))
         except BaseException as error:  # noqa: BLE001 - the caller's
             await driver.rollback()
-            if len(waiting) == 1:
-                one.fail(error)
-            return False
+            if len(waiting) > 1:
+                return False
+            one.error = error
+            return True
     for one, (_, events) in zip(waiting, written, strict=True):
         one.call.commit(events)
     await driver.commit()
