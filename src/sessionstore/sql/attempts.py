@@ -9,6 +9,7 @@ from sessionstore.errors import SessionStoreError, StoreUnavailable
 from sessionstore.sql.failures import failure_of
 from sessionstore.sql.shielding import Call, Keeping
 from sessionstore.sql.transaction import Earlier
+from sessionstore.sql.write_queue import Undone
 
 RETRY_SECONDS = 15.0
 """How long lost connections, deadlocks and serialization failures are retried."""
@@ -18,10 +19,6 @@ _LONGEST_PAUSE = 1.0
 _LONGEST_PAUSE_IN_A_CROWD = 0.05  # whoever waited longer would lose against newcomers, time and again
 
 T = TypeVar("T")
-
-
-class Undone(Exception):
-    """What an attempt raises of which nothing is left, and which is to be made again by itself."""
 
 
 class Attempts(Generic[T]):

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sessionstore.events import Announcement
-from sessionstore.sql.attempts import Undone
 from sessionstore.sql.drivers import Driver, done_at_once
 from sessionstore.sql.shielding import Call, Kept, by_itself, unknown_to_the_loop
 
@@ -23,6 +22,10 @@ Written = tuple[T, list[Announcement]]
 
 Write = Callable[[Driver], Coroutine[Any, Any, Written[T]]]
 """A write within a transaction, which neither begins nor commits it."""
+
+
+class Undone(Exception):
+    """What an attempt raises of which nothing is left, and which is to be made again by itself."""
 
 
 @dataclass(slots=True)
