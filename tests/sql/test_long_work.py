@@ -106,7 +106,9 @@ async def test_work_does_not_grow(empty_database_url: str) -> None:
                 async with engine.begin() as connection:
                     await connection.execute(text("ANALYZE"))
             long = {name: await _least(work, store, "long", call) for name, call in CALLS.items()}
-            grown = {name: (short[name], long[name]) for name in CALLS if long[name] > 2 * short[name] + 100}
+            # What calls have deleted is passed over until nobody's snapshot, nor an autovacuum's, can hold it.
+            more = 100 if engine.dialect.name == "sqlite" else LENGTH // 100
+            grown = {name: (short[name], long[name]) for name in CALLS if long[name] > 2 * short[name] + more}
             rare = set() if analysed or engine.dialect.name == "sqlite" else {"summarise", "pending"}
             assert set(grown) <= rare, grown
         assert any(short.values())
