@@ -205,6 +205,26 @@ async def test_a_lock_when_one_has_failed(store: SQLSessionStore, sqlite_url: st
     assert stored == ["m0", *acknowledged]
 
 
+async def test_gone_when_one_has_failed(sqlite_url: str) -> None:
+    """When one fails nothing of the others has begun: who is cancelled in line for a connection then is gone soon."""
+    async with SQLSessionStore.from_url(sqlite_url, engine_kwargs={"pool_size": 1, "max_overflow": 0}) as store:
+        await store.create_session(SessionInfo(id="s"))
+        failing, other = (asyncio.create_task(store.save_message(user(of))) for of in "xs")
+        pool: Any = store.engine.sync_engine.pool
+        while not pool.checkedout():  # noqa: ASYNC110 - until both have begun
+            await asyncio.sleep(0)
+        connection = await store.engine.connect()  # before either tries by itself
+        await asyncio.sleep(0.05)
+        assert not failing.done()
+        other.cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await asyncio.wait_for(other, GRACE_SECONDS + 0.2)
+        await connection.close()
+        with pytest.raises(SessionNotFound):
+            await failing
+        assert await store.get_messages("s") == []
+
+
 async def test_announced_though_its_caller_has_gone(
     store: SQLSessionStore, commits: Commits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,7 +340,7 @@ async def test_handlers_that_write(store: SQLSessionStore) -> None:
 
 async def test_each_has_its_callers_context(store: SQLSessionStore) -> None:
     """What a caller gives to be called sees that caller's context variables."""
-    name: ContextVar[str] = ContextVar("name")
+    name: ContextVar[str] = ContextVar("name", default="nobody")
     seen: dict[str, str] = {}
     await store.save_messages([user("s", id=f"m{n}") for n in range(4)])
 
