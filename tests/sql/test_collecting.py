@@ -1,6 +1,7 @@
 """The law of the pause: Python's collector rests while many rows become models, and never while a statement runs."""
 
 import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -54,6 +55,14 @@ async def test_it_rests_and_goes_on(store: SQLSessionStore, turned: list[bool]) 
     assert len(await store.get_messages("s")) == MANY
     assert turned == [False]
     assert gc.isenabled()
+
+
+async def test_nothing_is_kept(store: SQLSessionStore) -> None:
+    """What was read is gone with its last reference: no thread and no connection keeps it."""
+    messages = await store.get_messages("s")
+    first = weakref.ref(messages[0])
+    del messages
+    assert first() is None
 
 
 async def test_it_goes_on_after_an_error(store: SQLSessionStore, turned: list[bool]) -> None:

@@ -175,11 +175,11 @@ class _Aiosqlite:
             return done_at_once(work)
 
         try:
-            [result] = await self._connection.execute_fetchall("", Work(partial(copy_context().run, done)))
+            results = await self._connection.execute_fetchall("", Work(partial(copy_context().run, done)))
         finally:
             if getcoroutinestate(work) == CORO_CREATED:  # the connection was closed; what runs can't be closed here
                 work.close()
-        return result
+        return results.pop()  # the thread keeps the list until it gets more to do
 
     async def rows(self, sql: str, values: Sequence[Any]) -> Sequence[Any]:
         try:
