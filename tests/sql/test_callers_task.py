@@ -8,6 +8,7 @@ import anyio
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from sessionstore import Event, SessionInfo, SQLSessionStore
 from sessionstore.errors import SessionNotFound
@@ -177,18 +178,18 @@ async def test_an_error_in_it(store: SQLSessionStore) -> None:
 
 
 UNCOMMON: list[dict[str, Any]] = [
-    {"pool_size": 1, "max_overflow": 0},
+    {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0},
     {"pool_pre_ping": True},
     {"pool_recycle": 0},
     {"connect_args": {"command_timeout": 60}},  # asyncpg sets timeouts for the task that waits then
 ]
 
 
-@pytest.mark.parametrize("options", UNCOMMON, ids=["full", "checked", "recycled", "timed"])
+@pytest.mark.parametrize("options", UNCOMMON, ids=["another", "checked", "recycled", "timed"])
 async def test_with_an_uncommon_pool(database_url: str, options: dict[str, Any]) -> None:
-    """A pool that may have no more connections, or has more to do than to give one out, makes calls take a task."""
+    """A pool that isn't ours, or has more to do than to give a connection out, makes calls take a task."""
     if "connect_args" in options and database_url.startswith("sqlite"):
-        options = {"pool_size": 1, "max_overflow": 0}
+        options = UNCOMMON[0]
     async with SQLSessionStore.from_url(database_url, engine_kwargs=options) as store:
         await store.create_session(SessionInfo(id="s"))
         await asyncio.gather(*(store.save_message(user("s")) for _ in range(20)))
@@ -239,7 +240,7 @@ async def test_a_caller_that_nobody_runs_any_more(store: SQLSessionStore) -> Non
 
 
 async def test_a_loss_that_core_found(postgresql_url: str) -> None:
-    """Once SQLAlchemy has seen a connection lost it makes the others anew as well, so that none counts as at hand."""
+    """Once SQLAlchemy has seen a connection lost it makes the others anew as well: until then none is at hand."""
     async with SQLSessionStore.from_url(postgresql_url) as store:
         await store.create_session(SessionInfo(id="s"))
         async with store.engine.connect() as connection:
@@ -248,7 +249,8 @@ async def test_a_loss_that_core_found(postgresql_url: str) -> None:
                 await other.execute(text("SELECT pg_terminate_backend(:backend)"), {"backend": backend})
             with pytest.raises(DBAPIError):
                 await connection.execute(text("SELECT 1"))
-        await asyncio.gather(*(store.save_message(user("s")) for _ in range(4)))
         assert not _at_hand(store)
+        await asyncio.gather(*(store.save_message(user("s")) for _ in range(4)))
+        assert _at_hand(store)
         assert len(await store.get_messages("s")) == 4
         assert _checked_out(store) == 0

@@ -11,10 +11,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Self, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Dialect, Executable, PoolProxiedConnection, event
-from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import Pool, QueuePool
 from sqlalchemy.util import greenlet_spawn
@@ -24,9 +23,10 @@ from sessionstore.sql.connections import watched
 from sessionstore.sql.dialect import capabilities_of
 from sessionstore.sql.drivers import DRIVERS, Driver
 from sessionstore.sql.failures import failure_of
+from sessionstore.sql.pooling import ConnectionPool
 from sessionstore.sql.shielding import Call, Keeping, Kept, completed, taken
 from sessionstore.sql.texts import StatementText
-from sessionstore.sql.write_queue import WriteQueue
+from sessionstore.sql.write_queue import Undone, WriteQueue
 
 T = TypeVar("T")
 
@@ -101,16 +101,9 @@ class DriverPool:
         self.fits = True
         """Whether all connections so far could be used so."""
 
-        self._empty: WeakSet[Any] = WeakSet()  # places in the pool whose connection was thrown away
         event.listen(engine.sync_engine, "connect", self._note)
-        for name in ("invalidate", "soft_invalidate"):
-            event.listen(engine.sync_engine, name, self._note_end)
-
-    def _note_end(self, _connection: Any, record: Any, _error: BaseException | None) -> None:
-        self._empty.add(record)
 
     def _note(self, connection: Any, record: Any) -> None:
-        self._empty.discard(record)
         record.info[_MADE_AT] = time.monotonic()
         self.fits = self.fits and connection.run_async(self._is_fit)
 
@@ -119,14 +112,18 @@ class DriverPool:
 
     def at_hand(self, engine: AsyncEngine) -> bool:
         """Whether a connection is there, and SQLAlchemy doesn't wait before it gives that out."""
-        pool: Any = engine.sync_engine.pool
-        if self._checked or self._empty or not isinstance(pool, QueuePool) or pool.checkedin() < 1:
-            return False
-        # Where there may be no more of them SQLAlchemy waits with a timeout also for one that is there; and what Core
-        # has found to be lost may be made anew.
-        most: int = pool._max_overflow  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        lost: float = pool._invalidate_time  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        return not lost and (most < 0 or pool.overflow() < most)
+        pool = self._own(engine)
+        return pool is not None and pool.at_hand
+
+    def ready(self, engine: AsyncEngine) -> bool:
+        """Whether a call's own task can get a connection: one is at hand, or can be waited for."""
+        pool = self._own(engine)
+        return pool is not None and (pool.at_hand or pool.exhausted)
+
+    def _own(self, engine: AsyncEngine) -> ConnectionPool | None:
+        """Return the engine's pool if connections can be had of it without SQLAlchemy's help."""
+        pool = engine.sync_engine.pool
+        return pool if isinstance(pool, ConnectionPool) and not self._checked else None
 
     def usable(self, engine: AsyncEngine) -> bool:
         """Whether statements may go to the driver now: nobody listens to them, logs them or wraps connections."""
@@ -159,28 +156,37 @@ class DriverPool:
         """
         pool = engine.sync_engine.pool  # which may be another one when the connection comes back
         pooled = self._take_at_once(engine)
+        if keeping is Keeping.BY_CALLER:
+            done = self._next_done(engine, call, work) if pooled is None else self._done(pool, pooled, call, work)
+            return await Kept(done, call, interruptible=self._interruptible)
+        if pooled is None:
+            pooled = await self._next(engine, call)
         if pooled is None:
             taking = self._take(engine)
             pooled = await (taking if keeping is Keeping.BY_TASK else taken(taking, partial(_give_back, pool)))
-        driver = self._wrap(pooled.driver_connection)
-        done = self._done(pool, pooled, driver, call, partial(work, driver))
-        if keeping is Keeping.BY_CALLER:
-            return await Kept(done, call, interruptible=self._interruptible)
-        return await done
+        return await self._done(pool, pooled, call, work)
+
+    async def _next_done(self, engine: AsyncEngine, call: Call, work: Callable[[Driver], Coroutine[Any, Any, T]]) -> T:
+        """Do some work on the next connection that is given back. Raises `Undone` if that has to be made anew."""
+        pool = engine.sync_engine.pool
+        pooled = await self._next(engine, call)
+        if pooled is None:
+            raise Undone
+        return await self._done(pool, pooled, call, work)
 
     async def _done(
         self,
         pool: Pool,
         pooled: PoolProxiedConnection,
-        driver: Driver,
         call: Call,
-        work: Callable[[], Coroutine[Any, Any, T]],
+        work: Callable[[Driver], Coroutine[Any, Any, T]],
     ) -> T:
+        driver = self._wrap(pooled.driver_connection)
         try:
             if driver.in_transaction:  # somebody's listener has begun one at connecting
                 await greenlet_spawn(pooled.commit)
             call.begin()
-            done = await driver.complete(work())
+            done = await driver.complete(work(driver))
         except BaseException as error:
             await completed(self._clean_up(pool, pooled, driver, error))
             raise
@@ -189,13 +195,16 @@ class DriverPool:
 
     def _take_at_once(self, engine: AsyncEngine) -> PoolProxiedConnection | None:
         """Take a connection if that needs no waiting at all, not even for a greenlet."""
-        if not self.at_hand(engine):
-            return None
-        try:
-            pooled = engine.sync_engine.raw_connection()
-        except MissingGreenlet:  # it has to be made anew, and nothing told us
-            return None
-        if self._is_good(pooled):
+        pool = self._own(engine)
+        return None if pool is None else self._good(pool.take())
+
+    async def _next(self, engine: AsyncEngine, call: Call) -> PoolProxiedConnection | None:
+        """Take the next connection that is given back, if all are in use; `None` if it has to be made anew."""
+        pool = self._own(engine)
+        return self._good(await pool.next(call)) if pool is not None and pool.exhausted else None
+
+    def _good(self, pooled: PoolProxiedConnection | None) -> PoolProxiedConnection | None:
+        if pooled is None or self._is_good(pooled):
             return pooled
         pooled.close()
         return None

@@ -12,11 +12,12 @@ from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
+from sqlalchemy.pool import NullPool
 
 from sessionstore.errors import InvalidValue
 from sessionstore.sql.direct import adopt
 from sessionstore.sql.drivers import WorkingConnection
+from sessionstore.sql.pooling import ConnectionPool
 
 logger = logging.getLogger("sessionstore")
 
@@ -72,7 +73,7 @@ def make_engine(
         options = _embedded(parsed, options)
     elif pgbouncer:
         connect_args |= _NO_PREPARED_STATEMENTS[parsed.get_driver_name()]
-    options["connect_args"] = connect_args | given_args
+    options = {"poolclass": ConnectionPool, **options, "connect_args": connect_args | given_args}
     try:
         engine = create_async_engine(parsed, **options)
     except ModuleNotFoundError as error:
@@ -132,7 +133,7 @@ def _embedded(url: URL, options: dict[str, Any]) -> dict[str, Any]:
             raise InvalidValue("url: a database in memory would be gone with each call's connection; name a file")
         if "poolclass" not in options:
             # One connection at a time, and always the same: the database is gone with its connection.
-            ours |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+            ours |= {"pool_size": 1, "max_overflow": 0}
     return ours | options
 
 

@@ -106,12 +106,13 @@ class OwnTransactions:
         self, call: Call, pool: DriverPool, operation: Operation[T], quick: Operation[T | None] | None
     ) -> Coroutine[Any, Any, Written[T]] | None:
         """Return a first attempt that needs no task of its own; `None` when it has to wait for a connection."""
-        at_hand, queue = pool.at_hand(self._engine) and entered(self._engine), pool.queue(self._engine)
-        if at_hand and (queue is None or not queue.busy):
-            attempt = self._written(call, pool, operation, quick, Keeping.BY_CALLER)
-            return attempt if queue is None else queue.lead(attempt, partial(self._batch, pool))
+        queue = pool.queue(self._engine)
         if queue is None:
-            return None
+            ready = pool.ready(self._engine) and entered(self._engine)
+            return self._written(call, pool, operation, quick, Keeping.BY_CALLER) if ready else None
+        if not queue.busy and pool.at_hand(self._engine) and entered(self._engine):
+            attempt = self._written(call, pool, operation, quick, Keeping.BY_CALLER)
+            return queue.lead(attempt, partial(self._batch, pool))
         return queue.join(self._in_transaction(pool, quick_or(quick, operation)), call, partial(self._batch, pool))
 
     async def _written(

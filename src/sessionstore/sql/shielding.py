@@ -52,7 +52,7 @@ class Call(asyncio.Future[None]):
     def begin(self) -> None:
         """Say that from here on it must be seen through. Raises `CancelledError` when the caller has gone."""
         if self.left:
-            raise asyncio.CancelledError
+            self.raise_cancellation()
         self._begun = True
         self.committing = False
 
@@ -65,7 +65,7 @@ class Call(asyncio.Future[None]):
         """Say that nothing is left of what was begun. Raises `CancelledError` when it may not begin again."""
         self._begun = False
         if self.left:
-            raise asyncio.CancelledError
+            self.raise_cancellation()
 
     def settle(self) -> None:
         """Say that what is still to be done is nothing that a cancelled caller waits for."""

@@ -1,0 +1,281 @@
+"""The law of the line: who waits for a connection gets it in turn, whoever is cancelled or late, and none is lost."""
+
+import asyncio
+import gc
+import random
+import threading
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.util import queue as queues
+
+from sessionstore import SessionInfo, SQLSessionStore
+from sessionstore.errors import StoreUnavailable
+from sessionstore.sql.pooling import ConnectionPool, WaitingLine
+from sessionstore.sql.shielding import GRACE_SECONDS
+from sessionstore.testing.build import ids, user
+
+from .invariants import broken
+
+ONE = {"pool_size": 1, "max_overflow": 0}
+
+
+async def _opened(url: str, **options: Any) -> SQLSessionStore:
+    store = SQLSessionStore.from_url(url, engine_kwargs={**ONE, **options})
+    await store.create_session(SessionInfo(id="s"))
+    return store
+
+
+def _pool(store: SQLSessionStore) -> ConnectionPool:
+    pool = store.engine.sync_engine.pool
+    assert isinstance(pool, ConnectionPool)
+    return pool
+
+
+async def _settled() -> None:
+    await asyncio.sleep(0.02)
+
+
+async def test_in_turn(database_url: str) -> None:
+    """Calls and the application's own use of the engine stand in one line."""
+    done: list[str] = []
+
+    async def own(name: str) -> None:
+        async with store.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            done.append(name)
+
+    async def call(name: str, work: Coroutine[Any, Any, object]) -> None:
+        await work
+        done.append(name)
+
+    async with await _opened(database_url) as store:
+        async with store.engine.connect():
+            waiting: list[asyncio.Task[None]] = []
+            for work in (own("1"), call("2", store.get_messages("s")), own("3"), call("4", store.get_session("s"))):
+                waiting.append(asyncio.create_task(work))
+                await _settled()
+        await asyncio.gather(*waiting)
+        assert done == ["1", "2", "3", "4"]
+        assert _pool(store).checkedout() == 0
+
+
+async def test_nobody_pushes_in(postgresql_url: str) -> None:
+    """A connection that comes back while somebody waits isn't there for who asks between that and the waiter's turn."""
+    async with await _opened(postgresql_url) as store:
+        held = await store.engine.connect()
+        first = asyncio.create_task(store.save_message(user("s", id="first")))
+        await _settled()
+        await held.close()
+        later = asyncio.create_task(store.save_message(user("s", id="later")))
+        await asyncio.gather(first, later)
+        assert ids(await store.get_messages("s")) == ["first", "later"]
+
+
+async def test_waiting_takes_no_other_task(postgresql_url: str) -> None:
+    """Calls that wait for a connection do so in their callers' tasks."""
+    made: list[object] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+        made.append(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    async with await _opened(postgresql_url) as store:
+        await store.save_message(user("s"))  # what a connection learns on its first call
+        await store.get_messages("s", limit=20)
+        loop = asyncio.get_running_loop()
+        works = [store.save_message(user("s")) for _ in range(5)], [store.get_messages("s", limit=20) for _ in range(5)]
+        callers = [asyncio.create_task(work) for kind in works for work in kind]
+        loop.set_task_factory(factory)
+        try:
+            await asyncio.wait(callers)
+        finally:
+            loop.set_task_factory(None)
+        assert made == []
+        assert len(await store.get_messages("s")) == 6
+
+
+async def test_cancelled_between_arrival_and_turn(database_url: str) -> None:
+    """A connection that came for a caller who is cancelled in that moment goes to the next one."""
+    async with await _opened(database_url) as store:
+        for turns in range(6):
+            held = await store.engine.connect()
+            gone = asyncio.create_task(store.get_messages("s"))
+            await _settled()
+            next_one = asyncio.create_task(store.get_session("s"))
+            await _settled()
+            await held.close()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            gone.cancel()
+            assert await asyncio.wait_for(next_one, 5) is not None
+            await asyncio.wait({gone})
+            assert _pool(store).checkedout() == 0
+
+
+@pytest.mark.parametrize("name", ["read", "write"])
+async def test_cancelled_while_waiting(database_url: str, name: str) -> None:
+    """A caller who is cancelled while there is no connection is gone soon, and nothing is written for it."""
+    async with await _opened(database_url) as store:
+        held = await store.engine.connect()
+        work = store.save_message(user("s", id="m1")) if name == "write" else store.get_messages("s")
+        caller = asyncio.create_task(work)
+        await _settled()
+        caller.cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await asyncio.wait_for(caller, GRACE_SECONDS + 1)
+        await held.close()
+        await _settled()
+        assert await store.get_messages("s") == []
+        assert _pool(store).checkedout() == 0
+
+
+@pytest.mark.parametrize("name", ["read", "write"])
+async def test_no_connection_in_time(database_url: str, name: str) -> None:
+    """It is said once the pool's own timeout is over, and the next call works."""
+    async with await _opened(database_url, pool_timeout=0.2) as store:
+        async with store.engine.connect():
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="pool"):
+                await (store.save_message(user("s")) if name == "write" else store.get_messages("s"))
+            assert 0.2 <= time.monotonic() - began < 0.4
+        assert (await store.save_message(user("s"))).seq == 1
+        assert _pool(store).checkedout() == 0
+
+
+async def test_a_connection_that_was_thrown_away(database_url: str) -> None:
+    """Who waits for one that is lost meanwhile gets a new one, and so do those behind."""
+    async with await _opened(database_url) as store:
+        held = await store.engine.connect()
+        callers = [asyncio.create_task(store.save_message(user("s"))) for _ in range(3)]
+        callers.append(asyncio.create_task(store.save_messages([user("s"), user("s")])))  # pyright: ignore[reportArgumentType]
+        await _settled()
+        await held.invalidate()
+        await held.close()
+        await asyncio.wait_for(asyncio.gather(*callers), 10)
+        assert len(await store.get_messages("s")) == 5
+        assert _pool(store).checkedout() == 0
+
+
+async def test_a_lost_server_connection(postgresql_url: str) -> None:
+    """So it is when the server ends the only connection while others wait for it."""
+    async with await _opened(postgresql_url) as store, SQLSessionStore.from_url(postgresql_url) as other:
+        held = await store.engine.connect()
+        backend = (await held.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        callers = [asyncio.create_task(store.save_message(user("s"))) for _ in range(5)]
+        await _settled()
+        async with other.engine.connect() as killer:
+            await killer.execute(text("SELECT pg_terminate_backend(:backend)"), {"backend": backend})
+        with suppress(DBAPIError):
+            await held.close()
+        await asyncio.wait_for(asyncio.gather(*callers), 20)
+        assert len(await store.get_messages("s")) == 5
+        assert _pool(store).checkedout() == 0
+
+
+async def test_a_crowd_with_cancellations(database_url: str) -> None:
+    """Whoever is cancelled whenever: all others are served, what is stored is whole, and the pool is as before."""
+    chance = random.Random(7)  # noqa: S311 - guards nothing
+    async with await _opened(database_url, pool_size=2, max_overflow=1) as store:
+
+        async def caller(number: int) -> None:
+            for n in range(4):
+                await store.save_message(user("s", id=f"{number}-{n}"))
+                await store.get_messages("s", limit=3)
+
+        callers = [asyncio.create_task(caller(number)) for number in range(40)]
+        unlucky = callers[::3]
+        for one in unlucky:
+            await asyncio.sleep(chance.random() * 0.02)
+            one.cancel()
+        await asyncio.wait(callers, timeout=60)
+        lucky = [one for one in callers if one not in unlucky]
+        assert [one.exception() for one in lucky] == [None] * len(lucky)
+        stored = {*ids(await store.get_messages("s"))}
+        assert {f"{number}-{n}" for number in range(40) if number % 3 for n in range(4)} <= stored
+        await _settled()
+        assert _pool(store).checkedout() == 0
+        assert await broken(store.engine) == []
+
+
+async def test_disposing_keeps_the_kind(database_url: str) -> None:
+    """The pool after `dispose` is one like it."""
+    async with await _opened(database_url, pool_timeout=7) as store:
+        before = _pool(store)
+        await store.engine.dispose()
+        assert _pool(store) is not before
+        assert (_pool(store).size(), _pool(store).timeout()) == (1, 7)
+        assert (await store.save_message(user("s"))).seq == 1
+
+
+async def test_a_line_over_threads() -> None:
+    """What is put there in a thread wakes who waits in another one; a closed event loop's waiters are passed over."""
+    line = WaitingLine(1)
+    dead = asyncio.new_event_loop()
+    waiting = line.wait(None)
+
+    def run() -> None:
+        task = dead.create_task(waiting)
+        dead.run_until_complete(asyncio.sleep(0))
+        task._log_destroy_pending = False  # pyright: ignore
+        dead.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    alive = asyncio.create_task(line.wait(5))
+    await asyncio.sleep(0)
+    thread = threading.Thread(target=line.put_nowait, args=("connection",))
+    thread.start()
+    thread.join()
+    assert await alive == "connection"
+    assert line.empty()
+
+
+async def test_a_collector_in_the_midst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the collector gives back while something is handed out is handed out as well."""
+    line = WaitingLine()
+    hand = line._hand  # pyright: ignore[reportPrivateUsage]
+
+    def collecting(waiter: asyncio.Future[Any], item: Any) -> None:
+        if item == 1:
+            line.put_nowait(2)
+        hand(waiter, item)
+
+    monkeypatch.setattr(line, "_hand", collecting)
+    waiting = [asyncio.create_task(line.wait(5)) for _ in range(2)]
+    await asyncio.sleep(0)
+    line.put_nowait(1)
+    assert await asyncio.gather(*waiting) == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore:The garbage collector:sqlalchemy.exc.SAWarning")
+async def test_dropped_connections_are_given_back(postgresql_url: str) -> None:
+    """Who waits gets the place of a connection that was dropped and collected."""
+    async with await _opened(postgresql_url) as store:
+        held: Any = await store.engine.raw_connection()
+        caller = asyncio.create_task(store.save_message(user("s")))
+        await _settled()
+        del held
+        gc.collect()
+        await asyncio.wait_for(caller, 10)
+        assert len(await store.get_messages("s")) == 1
+
+
+async def test_the_order_of_a_line() -> None:
+    """Idle ones are given out oldest first, or youngest first; a full line takes no more, but what is put back."""
+    for lifo, expected in ((False, [1, 2, 3]), (True, [3, 2, 1])):
+        line = WaitingLine(2, lifo)
+        line.put_nowait(1)
+        line.put_nowait(2)
+        with pytest.raises(queues.Full):
+            line.put(3, block=False)
+        line.put_back(3)
+        assert [line.get(block=False) for _ in range(3)] == expected
+        with pytest.raises(queues.Empty):
+            line.get_nowait()
