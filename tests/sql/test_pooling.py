@@ -3,19 +3,22 @@
 import asyncio
 import gc
 import random
+import sys
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import queue as queues
 
 from sessionstore import SessionInfo, SQLSessionStore
 from sessionstore.errors import StoreUnavailable
+from sessionstore.sql import pooling
 from sessionstore.sql.pooling import ConnectionPool, WaitingLine
 from sessionstore.sql.shielding import GRACE_SECONDS
 from sessionstore.testing.build import ids, user
@@ -237,21 +240,159 @@ async def test_a_line_over_threads() -> None:
     assert line.empty()
 
 
-async def test_a_collector_in_the_midst(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the collector gives back while something is handed out is handed out as well."""
-    line = WaitingLine()
-    hand = line._hand  # pyright: ignore[reportPrivateUsage]
+def _collecting(line: WaitingLine, place: int) -> Callable[..., Any]:
+    """Return a trace function that gives a connection back before the so-manieth line of the line's own code."""
+    lines = iter(range(place + 1))
 
-    def collecting(waiter: asyncio.Future[Any], item: Any) -> None:
-        if item == 1:
-            line.put_nowait(2)
-        hand(waiter, item)
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename != pooling.__file__:
+            return None
+        if event == "line" and next(lines, None) == place:
+            line.put_nowait("collected")
+        return trace
 
-    monkeypatch.setattr(line, "_hand", collecting)
-    waiting = [asyncio.create_task(line.wait(5)) for _ in range(2)]
-    await asyncio.sleep(0)
-    line.put_nowait(1)
-    assert await asyncio.gather(*waiting) == [1, 2]
+    return trace
+
+
+async def test_a_collector_in_the_midst() -> None:
+    """The collector may give a connection back at any moment: whoever waits is served, and nothing is lost."""
+    places = 0
+    while True:
+        line = WaitingLine()
+        waiting = [asyncio.create_task(line.wait(5)) for _ in range(3)]
+        await asyncio.sleep(0)
+        before = sys.gettrace()
+        sys.settrace(_collecting(line, places))
+        try:
+            line.put_nowait("given")
+            while not any(one.done() for one in waiting):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        finally:
+            sys.settrace(before)
+        await _settled()
+        line.put_nowait("last")
+        await _settled()
+        served = [one.result() for one in waiting if one.done()]
+        assert line.empty()
+        if len(served) == 2:  # the collector had nothing to do any more
+            break
+        assert sorted(served) == ["collected", "given", "last"]
+        places += 1
+    waiting[2].cancel()
+    assert places > 20
+
+
+async def test_an_event_loop_that_ends(sqlite_url: str) -> None:
+    """Who was called for a connection, and whose event loop ended before its turn, leaves it to others."""
+    line = WaitingLine(1)
+    gone = asyncio.new_event_loop()
+
+    def run() -> None:
+        task = gone.create_task(line.wait(None))
+        gone.run_until_complete(asyncio.sleep(0))
+        gone.call_soon(line.put_nowait, "connection")
+        gone.call_soon(gone.stop)
+        gone.run_forever()
+        assert not task.done()
+        task._log_destroy_pending = False  # pyright: ignore
+        gone.close()
+
+    await asyncio.to_thread(run)
+    assert line.get_nowait() == "connection"
+
+
+async def test_room_for_those_who_wait(database_url: str) -> None:
+    """Whoever waits for a connection makes one as soon as there is room for it, and doesn't fail for want of one."""
+    async with await _opened(database_url, pool_timeout=1) as store:
+        held = await store.engine.connect()
+        callers = [asyncio.create_task(store.get_session("s")) for _ in range(3)]
+        await _settled()
+        await store.engine.dispose()
+        assert None not in await asyncio.wait_for(asyncio.gather(*callers), 0.8)
+        await held.invalidate()
+        await held.close()
+
+
+async def test_room_when_a_connection_fails(database_url: str) -> None:
+    """So it is when the one who was making a connection doesn't get it."""
+    async with await _opened(database_url, pool_timeout=1) as store:
+        failing = asyncio.Event()
+
+        async def fail(connection: Any) -> None:
+            await failing.wait()
+            await connection.close()
+            raise OSError("no connection")
+
+        await store.engine.dispose()
+        event.listen(store.engine.sync_engine, "connect", lambda raw, _: raw.run_async(fail), once=True)
+        maker = asyncio.create_task(store.engine.connect().start())
+        await _settled()
+        callers = [asyncio.create_task(store.get_session("s")), asyncio.create_task(store.save_message(user("s")))]
+        await _settled()
+        failing.set()
+        with pytest.raises(OSError, match="no connection"):
+            await maker
+        assert None not in await asyncio.wait_for(asyncio.gather(*callers), 0.8)
+        assert _pool(store).checkedout() == 0
+
+
+async def test_a_thrown_away_connection_keeps_the_turn(database_url: str) -> None:
+    """Who gets a place whose connection was thrown away makes it anew, and isn't behind those who came later."""
+    done: list[str] = []
+
+    async def own(name: str) -> None:
+        async with store.engine.connect() as connection:
+            await _settled()
+            await connection.invalidate()
+            done.append(name)
+
+    async def save() -> None:
+        await store.save_message(user("s"))
+        done.append("save")
+
+    async with await _opened(database_url) as store:
+        waiting: list[asyncio.Task[None]] = []
+        for work in (own("1"), save(), own("2"), own("3")):
+            waiting.append(asyncio.create_task(work))
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        assert done == ["1", "save", "2", "3"]
+
+
+async def test_one_turn_for_a_whole_write(database_url: str) -> None:
+    """A write that needs more than its first statement does that on the connection that it has."""
+    async with await _opened(database_url) as store:
+        saved = await store.save_message(user("s", id="m1"))
+        held = await store.engine.connect()
+        again = asyncio.create_task(store.save_message(saved))
+        await _settled()
+        behind = asyncio.create_task(store.engine.connect().start())
+        await _settled()
+        await held.close()
+        assert (await asyncio.wait_for(again, 5)).seq == 1
+        await (await behind).close()
+
+
+async def test_a_pool_of_the_applications_own(database_url: str) -> None:
+    """`engine_kwargs` may bring a whole pool."""
+    async with SQLSessionStore.from_url(database_url) as first:
+        pool = first.engine.sync_engine.pool
+        async with SQLSessionStore.from_url(database_url, engine_kwargs={"pool": pool}) as store:
+            await store.create_session(SessionInfo(id="s"))
+            assert (await store.save_message(user("s"))).seq == 1
+
+
+async def test_a_caller_that_nobody_runs_any_more(postgresql_url: str) -> None:
+    """A coroutine that is closed while it waits leaves the line, and nothing behind."""
+    async with await _opened(postgresql_url, pool_timeout=0.2) as store:
+        held = await store.engine.connect()
+        steps = store.save_message(user("s")).__await__()
+        steps.send(None)
+        steps.close()
+        await asyncio.sleep(0.4)
+        await held.close()
+        assert (await store.save_message(user("s"))).seq == 1
+        assert _pool(store).checkedout() == 0
 
 
 @pytest.mark.filterwarnings("ignore:The garbage collector:sqlalchemy.exc.SAWarning")
@@ -268,8 +409,11 @@ async def test_dropped_connections_are_given_back(postgresql_url: str) -> None:
 
 
 async def test_the_order_of_a_line() -> None:
-    """Idle ones are given out oldest first, or youngest first; a full line takes no more, but what is put back."""
-    for lifo, expected in ((False, [1, 2, 3]), (True, [3, 2, 1])):
+    """Idle ones are given out oldest first, or youngest first; a full line takes no more, but what is put back.
+
+    That is given out next.
+    """
+    for lifo, expected in ((False, [3, 1, 2]), (True, [3, 2, 1])):
         line = WaitingLine(2, lifo)
         line.put_nowait(1)
         line.put_nowait(2)

@@ -226,6 +226,24 @@ async def test_gone_when_one_has_failed(sqlite_url: str) -> None:
         assert ids(await store.get_messages("s")) == [(await first).id]
 
 
+async def test_nobody_is_left_in_a_batch(sqlite_url: str) -> None:
+    """When all callers are gone before their writes have begun nothing stands in line for a connection any more."""
+    async with SQLSessionStore.from_url(sqlite_url, engine_kwargs={"pool_size": 1, "max_overflow": 0}) as store:
+        await store.create_session(SessionInfo(id="s"))
+        connection = await store.engine.connect()
+        writes = [asyncio.create_task(store.save_message(user("s"))) for _ in range(2)]
+        pool: Any = store.engine.sync_engine.pool
+        while not pool._line._waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for write in writes:
+            write.cancel()
+        await asyncio.wait(writes)
+        await asyncio.sleep(0.02)
+        assert not pool._line._waiting
+        await connection.close()
+        assert (await store.save_message(user("s"))).seq == 1
+
+
 async def test_announced_though_its_caller_has_gone(
     store: SQLSessionStore, commits: Commits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

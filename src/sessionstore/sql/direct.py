@@ -26,7 +26,7 @@ from sessionstore.sql.failures import failure_of
 from sessionstore.sql.pooling import ConnectionPool
 from sessionstore.sql.shielding import Call, Keeping, Kept, completed, taken
 from sessionstore.sql.texts import StatementText
-from sessionstore.sql.write_queue import Undone, WriteQueue
+from sessionstore.sql.write_queue import WriteQueue
 
 T = TypeVar("T")
 
@@ -113,12 +113,20 @@ class DriverPool:
     def at_hand(self, engine: AsyncEngine) -> bool:
         """Whether a connection is there, and SQLAlchemy doesn't wait before it gives that out."""
         pool = self._own(engine)
-        return pool is not None and pool.at_hand
+        return pool is not None and self._at_hand(pool)
 
     def ready(self, engine: AsyncEngine) -> bool:
         """Whether a call's own task can get a connection: one is at hand, or can be waited for."""
         pool = self._own(engine)
-        return pool is not None and (pool.at_hand or pool.exhausted)
+        return pool is not None and (self._at_hand(pool) or pool.exhausted)
+
+    def _at_hand(self, pool: ConnectionPool) -> bool:
+        record = pool.peek()
+        return record is not None and self._is_good(pool, record)
+
+    def _is_good(self, pool: ConnectionPool, record: Any) -> bool:
+        """Whether a connection can be used so, and was made after the server went away, as others may be lost too."""
+        return self.fits and pool.is_usable(record) and record.info[_MADE_AT] >= self._lost_at
 
     def _own(self, engine: AsyncEngine) -> ConnectionPool | None:
         """Return the engine's pool if connections can be had of it without SQLAlchemy's help."""
@@ -156,23 +164,17 @@ class DriverPool:
         """
         pool = engine.sync_engine.pool  # which may be another one when the connection comes back
         pooled = self._take_at_once(engine)
-        if keeping is Keeping.BY_CALLER:
-            done = self._next_done(engine, call, work) if pooled is None else self._done(pool, pooled, call, work)
-            return await Kept(done, call, interruptible=self._interruptible)
         if pooled is None:
-            pooled = await self._next(engine, call)
-        if pooled is None:
-            taking = self._take(engine)
-            pooled = await (taking if keeping is Keeping.BY_TASK else taken(taking, partial(_give_back, pool)))
-        return await self._done(pool, pooled, call, work)
+            done = self._done_in_turn(engine, call, work, keeping)
+        else:
+            done = self._done(pool, pooled, call, work)
+        return await (Kept(done, call, interruptible=self._interruptible) if keeping is Keeping.BY_CALLER else done)
 
-    async def _next_done(self, engine: AsyncEngine, call: Call, work: Callable[[Driver], Coroutine[Any, Any, T]]) -> T:
-        """Do some work on the next connection that is given back. Raises `Undone` if that has to be made anew."""
+    async def _done_in_turn(
+        self, engine: AsyncEngine, call: Call, work: Callable[[Driver], Coroutine[Any, Any, T]], keeping: Keeping
+    ) -> T:
         pool = engine.sync_engine.pool
-        pooled = await self._next(engine, call)
-        if pooled is None:
-            raise Undone
-        return await self._done(pool, pooled, call, work)
+        return await self._done(pool, await self._take(engine, call, keeping), call, work)
 
     async def _done(
         self,
@@ -182,6 +184,9 @@ class DriverPool:
         work: Callable[[Driver], Coroutine[Any, Any, T]],
     ) -> T:
         driver = self._wrap(pooled.driver_connection)
+        if call.left:
+            await _give_back(pool, pooled)
+            call.raise_cancellation()
         try:
             if driver.in_transaction:  # somebody's listener has begun one at connecting
                 await greenlet_spawn(pooled.commit)
@@ -196,32 +201,44 @@ class DriverPool:
     def _take_at_once(self, engine: AsyncEngine) -> PoolProxiedConnection | None:
         """Take a connection if that needs no waiting at all, not even for a greenlet."""
         pool = self._own(engine)
-        return None if pool is None else self._good(pool.take())
-
-    async def _next(self, engine: AsyncEngine, call: Call) -> PoolProxiedConnection | None:
-        """Take the next connection that is given back, if all are in use; `None` if it has to be made anew."""
-        pool = self._own(engine)
-        return self._good(await pool.next(call)) if pool is not None and pool.exhausted else None
-
-    def _good(self, pooled: PoolProxiedConnection | None) -> PoolProxiedConnection | None:
-        if pooled is None or self._is_good(pooled):
-            return pooled
-        pooled.close()
+        record = None if pool is None else pool.take()
+        if pool is None or record is None:
+            return None
+        if self._is_good(pool, record):
+            return pool.check_out(record)
+        pool.put_back(record)
         return None
 
-    def _is_good(self, pooled: PoolProxiedConnection) -> bool:
-        """Whether a connection can be used so, and was made after the server went away, as others may be lost too."""
-        return self.fits and pooled.info[_MADE_AT] >= self._lost_at
+    async def _take(self, engine: AsyncEngine, call: Call, keeping: Keeping) -> PoolProxiedConnection:
+        """Take the next connection that is given back, if all are in use; what is lost is made anew."""
+        pool = self._own(engine)
+        record = await pool.wait(call) if pool is not None and pool.exhausted else None
+        if pool is not None and record is not None:
+            if self._is_good(pool, record):
+                return pool.check_out(record)
+            making = self._made_anew(pool, record)
+        else:
+            making = self._made(engine)
+        return await (
+            making if keeping is Keeping.BY_TASK else taken(making, partial(_give_back, engine.sync_engine.pool), call)
+        )
 
-    async def _take(self, engine: AsyncEngine) -> PoolProxiedConnection:
+    async def _made(self, engine: AsyncEngine) -> PoolProxiedConnection:
+        """Have SQLAlchemy give out a connection, or make one."""
         while True:
-            pooled = await engine.raw_connection()
-            if not self.fits:  # as of now: when it is tried again Core does it
-                await greenlet_spawn(pooled.close)
-                raise ConnectionError("the engine makes connections of another kind now")
-            if self._is_good(pooled):
+            pooled = await self._fitting(await engine.raw_connection())
+            if pooled.info[_MADE_AT] >= self._lost_at:
                 return pooled
             await greenlet_spawn(pooled.invalidate)
+
+    async def _made_anew(self, pool: ConnectionPool, record: Any) -> PoolProxiedConnection:
+        return await self._fitting(await greenlet_spawn(pool.make_anew, record))
+
+    async def _fitting(self, pooled: PoolProxiedConnection) -> PoolProxiedConnection:
+        if not self.fits:  # as of now: when it is tried again Core does it
+            await greenlet_spawn(pooled.close)
+            raise ConnectionError("the engine makes connections of another kind now")
+        return pooled
 
     async def _clean_up(self, pool: Pool, pooled: PoolProxiedConnection, driver: Driver, error: BaseException) -> None:
         """Roll back, or throw the connection away when its state isn't known or it is lost."""

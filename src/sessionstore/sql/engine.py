@@ -73,7 +73,9 @@ def make_engine(
         options = _embedded(parsed, options)
     elif pgbouncer:
         connect_args |= _NO_PREPARED_STATEMENTS[parsed.get_driver_name()]
-    options = {"poolclass": ConnectionPool, **options, "connect_args": connect_args | given_args}
+    options["connect_args"] = connect_args | given_args
+    if "pool" not in options:
+        options.setdefault("poolclass", ConnectionPool)
     try:
         engine = create_async_engine(parsed, **options)
     except ModuleNotFoundError as error:
@@ -127,11 +129,11 @@ def _with_ssl(url: URL) -> URL:
 def _embedded(url: URL, options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of an engine for SQLite."""
     # A connection comes back settled, and rolling back once more is a hop to its thread.
-    ours: dict[str, Any] = {"pool_reset_on_return": None}
+    ours: dict[str, Any] = {} if "pool" in options else {"pool_reset_on_return": None}
     if _in_memory(url):
         if options.get("poolclass") is NullPool:
             raise InvalidValue("url: a database in memory would be gone with each call's connection; name a file")
-        if "poolclass" not in options:
+        if options.keys().isdisjoint(("pool", "poolclass")):
             # One connection at a time, and always the same: the database is gone with its connection.
             ours |= {"pool_size": 1, "max_overflow": 0}
     return ours | options

@@ -126,20 +126,25 @@ class OwnTransactions:
     ) -> Written[T]:
         """Try once to run an operation and commit it."""
         alone = self._capabilities.writes_in_ctes and (pool is not None or self._autocommit)
-        if quick is not None and alone:
+        first, operation = (quick, operation) if alone else (None, quick_or(quick, operation))
+        if pool is not None:
+            async with self._turn:
+                return await self._written_directly(call, pool, operation, first, keeping, earlier)
+        if first is not None:
 
             async def committing(transaction: Transaction) -> Written[T] | None:
                 call.commit(None)
-                done = await quick(transaction)
+                done = await first(transaction)
                 return None if done is None else (done, transaction.events)
 
             async with self._turn:
-                done = await self._outside(call, pool, committing, keeping, autocommit=alone)
+                done = await self._outside(call, None, committing, keeping, autocommit=True)
             if done is not None:
                 return done
+            call.pause()
 
         async with self._turn:
-            return await self._begun(call, pool, quick_or(None if alone else quick, operation), keeping, earlier)
+            return await self._begun(call, operation, earlier)
 
     async def _read(self, call: Call, pool: DriverPool | None, operation: Operation[T], keeping: Keeping) -> T:
         async with self._turn:
@@ -165,17 +170,8 @@ class OwnTransactions:
                 await self._ensure_transactional(connection)
             return await operation(await Transaction.entered(connection, self._scope, begun=not autocommit))
 
-    async def _begun(
-        self,
-        call: Call,
-        pool: DriverPool | None,
-        operation: Operation[T],
-        keeping: Keeping,
-        earlier: Earlier | None,
-    ) -> Written[T]:
+    async def _begun(self, call: Call, operation: Operation[T], earlier: Earlier | None) -> Written[T]:
         """Run an operation in a transaction and commit it; what ends without that is rolled back."""
-        if pool is not None:
-            return await self._begun_directly(call, pool, operation, keeping, earlier)
         async with self._engine.connect() as connection, self._sound(connection):
             call.begin()
             await self._ensure_transactional(connection)
@@ -185,12 +181,27 @@ class OwnTransactions:
             await connection.commit()
             return result, transaction.events
 
-    async def _begun_directly(
-        self, call: Call, pool: DriverPool, operation: Operation[T], keeping: Keeping, earlier: Earlier | None
+    async def _written_directly(
+        self,
+        call: Call,
+        pool: DriverPool,
+        operation: Operation[T],
+        first: Operation[T | None] | None,
+        keeping: Keeping,
+        earlier: Earlier | None,
     ) -> Written[T]:
+        """Do the same on a driver's connection; `first` is tried before, without a transaction."""
         write = self._in_transaction(pool, operation, earlier)
 
         async def body(driver: Driver) -> Written[T]:
+            if first is not None:
+                call.commit(None)
+                with pool.connection(self._engine, driver, self._scope.schema) as direct:
+                    transaction = Transaction(direct, self._scope, begun=False)
+                    done = await first(transaction)
+                if done is not None:
+                    return done, transaction.events
+                call.begin()  # nothing has been done, and nothing is committed before it is said again
             await driver.begin()
             written = await write(driver)
             call.commit(written[1])
@@ -202,7 +213,7 @@ class OwnTransactions:
     async def _batch(self, pool: DriverPool, batch: Batch) -> bool:
         """Do writes of several callers, of this store and others, in one transaction."""
         await enter_loop(self._engine)
-        return await pool.run(self._engine, Call(begun=True), batch.begin, Keeping.BY_TASK)
+        return await pool.run(self._engine, batch.call(), batch.begin, Keeping.BY_TASK)
 
     def _in_transaction(self, pool: DriverPool, operation: Operation[T], earlier: Earlier | None = None) -> Write[T]:
         """Return a write of the operation, within a transaction that others begin and commit."""

@@ -67,6 +67,11 @@ class Call(asyncio.Future[None]):
         if self.left:
             self.raise_cancellation()
 
+    def leave(self) -> None:
+        """Say that the caller has gone."""
+        self._cancelled_with = self._cancelled_with or ()
+        self._end_grace()
+
     def settle(self) -> None:
         """Say that what is still to be done is nothing that a cancelled caller waits for."""
         self._settled = True
@@ -192,7 +197,7 @@ class Kept(Awaitable[T], Generic[T]):
         return turn
 
     def _do_the_rest(self, _: "asyncio.Future[Any]") -> None:
-        by_itself(self._work, self._call.get_loop())
+        by_itself(self._work, self._call.get_loop()).add_done_callback(self._call.wake)
 
 
 class _Noting:
@@ -215,8 +220,11 @@ class _Noting:
         return self._future.cancel(msg) if at_the_end else self._call.cancel(msg)
 
 
-async def taken(take: Coroutine[Any, Any, T], give_back: Callable[[T], Awaitable[None]]) -> T:
-    """Take something, and give it back if the caller is cancelled while it is taken."""
+async def taken(take: Coroutine[Any, Any, T], give_back: Callable[[T], Awaitable[None]], for_: Call | None = None) -> T:
+    """Take something, and give it back if the caller is cancelled while it is taken.
+
+    `for_` is the call that it is taken for, where that is told of the cancellation instead.
+    """
     call = Call()
     held: list[T] = []
 
@@ -228,10 +236,20 @@ async def taken(take: Coroutine[Any, Any, T], give_back: Callable[[T], Awaitable
     async def let_go() -> None:
         await give_back(held.pop())
 
+    def leave(_: object) -> None:
+        call.leave()
+
+    if for_ is not None:
+        for_.add_done_callback(leave)
     try:
         await completed(hold(), call)
     except BaseException:
         if held:
             await completed(let_go())
+        if for_ is not None and for_.left:
+            for_.raise_cancellation()
         raise
+    finally:
+        if for_ is not None:
+            for_.remove_done_callback(leave)
     return held.pop()

@@ -48,6 +48,19 @@ class Batch:
     def __init__(self, waiting: list[_Waiting]) -> None:
         self._waiting = waiting
 
+    def call(self) -> Call:
+        """Return the call of them all, whose caller has gone when all of theirs have."""
+        call = Call()
+
+        def leave(_: object = None) -> None:
+            if all(one.call.left for one in self._waiting):
+                call.leave()
+
+        for one in self._waiting:
+            one.call.add_done_callback(leave)
+        leave()
+        return call
+
     def begin(self, driver: Driver) -> Coroutine[Any, Any, bool]:
         """Say that they begin, those whose callers are still there, and return the work on a connection.
 
