@@ -1,7 +1,7 @@
 """Responses items straight from stored columns, without models on the way where they are as usual."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 from sessionstore import jsontext
 from sessionstore.collecting import collector_paused
@@ -16,7 +16,7 @@ _TEXT = {str}
 
 
 class Content(Protocol):
-    """What a stored message says; a part's columns are those of the table, by name."""
+    """What a stored message says."""
 
     @property
     def role(self) -> Role:
@@ -29,8 +29,8 @@ class Content(Protocol):
         ...
 
     @property
-    def part_rows(self) -> Sequence[Any]:
-        """The parts' columns, in order."""
+    def part_rows(self) -> Sequence[Sequence[Any]]:
+        """The parts, in order: their seq, position, id, type, text, tool_call_id, tool_name, payload and extra."""
         ...
 
     def metadata(self) -> dict[str, Any]:
@@ -58,9 +58,7 @@ def items_of_contents(contents: Sequence[Content]) -> list[dict[str, Any]]:
 def _directly(content: Content) -> list[dict[str, Any]] | None:
     """Return the items of a message whose parts are calls, outputs and texts as usual, or `None`."""
     if content.metadata_text == "{}":
-        items = [*_foreign_items(content.role, content.part_rows)]
-        told = [item for item in items if item is not None]
-        return told if len(told) == len(items) else None
+        return _foreign_items(content.role, content.part_rows)
     template = kept_in(content.metadata(), KEY)
     if template is None or len(content.part_rows) != 1:
         return None
@@ -68,53 +66,57 @@ def _directly(content: Content) -> list[dict[str, Any]] | None:
     return None if item is None else [item]
 
 
-def _foreign_items(role: Role, rows: Sequence[Any]) -> Iterator[dict[str, Any] | None]:
-    """Give the items that tell these parts, and `None` for what has to be looked at as a part."""
+def _foreign_items(role: Role, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]] | None:
+    """Return the items that tell these parts, or `None` if one of them has to be looked at as a part."""
+    items: list[dict[str, Any] | None] = []
     texts: list[str] = []
-    for row in rows:
-        if row.type == "text" and _is_text(row):
-            texts.append(row.text)
+    for _, _, _, type_, text, call_id, name, payload, extra in rows:
+        if type_ == "text" and _is_text(text, payload, extra):
+            texts.append(text)
             continue
         if texts:
-            yield _message(role, texts)
+            items.append(_message(role, texts))
             texts = []
-        if row.type == "tool_call" and _is_call(row):
-            yield call_item(row.tool_call_id, row.tool_name, row.payload)
-        elif row.type == "tool_result" and _is_output(row):
-            yield output_item(row.tool_call_id, row.text)
+        if type_ == "tool_call" and _is_call(call_id, name, payload, extra):
+            items.append(call_item(call_id, name, payload))
+        elif type_ == "tool_result" and _is_output(text, call_id, name, payload, extra):
+            items.append(output_item(call_id, text))
         else:
-            yield None
+            return None
     if texts:
-        yield _message(role, texts)
+        items.append(_message(role, texts))
+    return None if None in items else cast("list[dict[str, Any]]", items)
 
 
 def _message(role: Role, texts: list[str]) -> dict[str, Any] | None:
     return message_item(role, joined(texts)) if role == "assistant" or len(texts) == 1 else None
 
 
-def _filled(template: dict[str, Any], row: Any) -> dict[str, Any] | None:
+def _filled(template: dict[str, Any], row: Sequence[Any]) -> dict[str, Any] | None:
     """Return the item of a template and a part of its kind."""
-    match kind_of_item(template), row.type:
+    _, _, _, type_, text, call_id, name, payload, extra = row
+    match kind_of_item(template), type_:
         case "function_call", "tool_call" if template.get("arguments", PLAIN_ARGUMENTS) == PLAIN_ARGUMENTS:
-            ours = {"call_id": row.tool_call_id, "name": row.tool_name, "arguments": row.payload}
-            return fill(template, ours) if _is_call(row) else None
+            if _is_call(call_id, name, payload, extra):
+                return fill(template, {"call_id": call_id, "name": name, "arguments": payload})
         case "function_call_output", "tool_result" if isinstance(template.get("output"), str):
-            return fill(template, {"call_id": row.tool_call_id, "output": row.text}) if _is_output(row) else None
+            if _is_output(text, call_id, name, payload, extra):
+                return fill(template, {"call_id": call_id, "output": text})
         case _:
-            return None
+            pass
+    return None
 
 
-def _is_text(row: Any) -> bool:
-    return row.payload is None and row.extra is None and type(row.text) is str
+def _is_text(text: Any, payload: Any, extra: Any) -> bool:
+    return payload is None and extra is None and type(text) is str
 
 
-def _is_output(row: Any) -> bool:
-    return _is_text(row) and type(row.tool_call_id) is str and type(row.tool_name) is str
+def _is_output(text: Any, call_id: Any, name: Any, payload: Any, extra: Any) -> bool:
+    return _is_text(text, payload, extra) and type(call_id) is str and type(name) is str
 
 
-def _is_call(row: Any) -> bool:
-    payload = row.payload
-    if row.extra is not None or {type(row.tool_call_id), type(row.tool_name), type(payload)} != _TEXT:
+def _is_call(call_id: Any, name: Any, payload: Any, extra: Any) -> bool:
+    if extra is not None or {type(call_id), type(name), type(payload)} != _TEXT:
         return False
     try:  # arguments are given as their text, which must be an object's, and one of form 1 of `jsontext`
         return not payload.startswith(" ") and type(jsontext.loads(payload)) is dict

@@ -54,34 +54,30 @@ def _reading(*, limited: bool) -> CompoundSelect[Any]:
     )
 
 
+_SEQ, _POSITION, _, _ROLE, _METADATA = range(5)  # the places of a message's columns
 _READ = {limited: _reading(limited=limited) for limited in (False, True)}
 
 
 class Content(NamedTuple):
-    """A message's role, metadata and parts, of which nothing is decoded before it is asked for."""
+    """A message's role, metadata and parts, of which nothing is decoded before it is asked for.
+
+    The role is one of the known ones, the metadata is JSON, and a part has the columns of a part's row.
+    """
 
     session_id: str
-    row: Row[Any]
+    seq: int
+    role: Any
+    metadata_text: Any
     part_rows: list[Row[Any]]
-
-    @property
-    def role(self) -> Any:
-        """The role, one of the known ones."""
-        return self.row.type
-
-    @property
-    def metadata_text(self) -> Any:
-        """The metadata as JSON."""
-        return self.row.text
 
     def metadata(self) -> dict[str, Any]:
         """Return the metadata. Raises `CorruptRecord`."""
         try:
-            found = jsontext.loads(self.row.text)
+            found = jsontext.loads(self.metadata_text)
         except (ValueError, TypeError) as error:
-            raise corrupt(messages.name, (self.session_id, self.row.seq), error) from error
+            raise corrupt(messages.name, (self.session_id, self.seq), error) from error
         if not is_object(found):
-            raise CorruptRecord(messages.name, (self.session_id, self.row.seq), "metadata: isn't an object")
+            raise CorruptRecord(messages.name, (self.session_id, self.seq), "metadata: isn't an object")
         return found
 
     def parts(self) -> list[Part]:
@@ -95,15 +91,17 @@ async def read(t: Transaction, session_id: str, limit: int | None = None) -> lis
     Raises `CorruptRecord` for a role that there isn't, and for a part whose place isn't a number.
     """
     page = {} if limit is None else {"page_size": limit}
-    rows = await t.rows(_READ[limit is not None], session=session_id, **page)
-    if rows and rows[0].position == MARK:  # then all are marks
+    rows = await t.records(_READ[limit is not None], session=session_id, **page)
+    if rows and rows[0][_POSITION] == MARK:  # then all are marks
         return None
     with collector_paused(len(rows)):
-        found = [Content(session_id, *group) for group in grouped(rows)]
+        found = [
+            Content(session_id, row[_SEQ], row[_ROLE], row[_METADATA], part_rows) for row, part_rows in grouped(rows)
+        ]
     for content in found:
         if content.role not in ROLES:
-            raise CorruptRecord(messages.name, (session_id, content.row.seq), "role: is none that there is")
+            raise CorruptRecord(messages.name, (session_id, content.seq), "role: is none that there is")
         for row in content.part_rows:
-            if type(row.position) is not int:
+            if type(row[_POSITION]) is not int:
                 part_of(session_id, row)
     return found
