@@ -10,6 +10,7 @@ SYSTEMS = MappingProxyType(
         "limit": ("limit_postgresql:AsyncpgLimit", "limit_sqlite:SqliteLimit"),
         "sqlite3-thread": ("limit_sqlite:SqliteThread",),
         "aiosqlite": ("limit_aiosqlite:AiosqliteLimit",),
+        "models": ("models:AsyncpgModels", "models:SqliteModels"),
         "sessionstore": ("sessionstore:FromUrl",),
         "sessionstore-host": ("sessionstore:OnHostEngine",),
         "sessionstore-items": ("sessionstore_items:AsSession",),

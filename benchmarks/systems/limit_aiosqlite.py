@@ -41,10 +41,11 @@ class AiosqliteLimit(OwnTables):
     async def append(self, session: str, number: int, count: int) -> None:
         """Append in one transaction of five calls."""
         connection = self._connection
+        given = [self.given(session, number + n) for n in range(count)]
         async with self._turn:
             await connection.execute("BEGIN IMMEDIATE")
             counters: Any = next(iter(await connection.execute_fetchall(COUNT_UP, counting(session, count))))
-            messages, parts = rows_of(session, number, count, counters)
+            messages, parts = rows_of(session, given, counters)
             await connection.executemany(INSERT_MESSAGE, messages)
             await connection.executemany(INSERT_PART, parts)
             await connection.execute("COMMIT")

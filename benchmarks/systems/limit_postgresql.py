@@ -13,8 +13,6 @@ from benchmarks.systems.own_tables import (
     READ_MESSAGE,
     READ_PART,
     OwnTables,
-    new_id,
-    part_rows,
 )
 from benchmarks.target import POOL_SIZE
 
@@ -77,7 +75,8 @@ class AsyncpgLimit(OwnTables):
 
     async def append(self, session: str, number: int, count: int) -> None:
         """Append in one statement, which commits itself."""
-        statement, parameters = _one(session, number) if count == 1 else _many(session, number, count)
+        given = [self.given(session, number + n) for n in range(count)]
+        statement, parameters = _one(session, *given[0]) if count == 1 else _many(session, given)
         if self.crowded:
             await self._pool.execute(statement, *parameters)
         else:
@@ -86,31 +85,31 @@ class AsyncpgLimit(OwnTables):
     async def load(self, session: str) -> int:
         """Fetch the rows of all messages, then those of all parts."""
         messages = await self._connection.fetch(_LOAD[0], session)
-        await self._connection.fetch(_LOAD[1], session)
-        return len(messages)
+        return self.told(session, messages, await self._connection.fetch(_LOAD[1], session))
 
     async def last(self, session: str, limit: int) -> int:
         """Fetch the latest rows, then their parts."""
         messages = await self._connection.fetch(_LAST, session, limit)
-        await self._connection.fetch(_PARTS_BETWEEN, session, messages[-1][0], messages[0][0])
-        return len(messages)
+        return await self._with_parts(session, messages[::-1])
 
     async def after(self, session: str, number: int, limit: int) -> int:
         """Fetch the rows behind a `seq`, then their parts."""
         messages = await self._connection.fetch(_AFTER, session, number, limit)
-        await self._connection.fetch(_PARTS_BETWEEN, session, messages[0][0], messages[-1][0])
-        return len(messages)
+        return await self._with_parts(session, messages)
+
+    async def _with_parts(self, session: str, messages: list[Any]) -> int:
+        parts = await self._connection.fetch(_PARTS_BETWEEN, session, messages[0][0], messages[-1][0])
+        return self.told(session, messages, parts)
 
     async def page(self, limit: int) -> int:
         """Fetch the rows of sessions."""
-        return len(await self._connection.fetch(f"{LIST} $1", limit))
+        return self.listed(await self._connection.fetch(f"{LIST} $1", limit))
 
 
-def _one(session: str, number: int) -> tuple[str, tuple[Any, ...]]:
-    parts = (value for row in part_rows(number) for value in row[1:])
-    return _APPEND_ONE, (session, 1, new_id(), *parts)
+def _one(session: str, id_: str, rows: list[tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+    return _APPEND_ONE, (session, 1, id_, *(value for row in rows for value in row[1:]))
 
 
-def _many(session: str, number: int, count: int) -> tuple[str, tuple[Any, ...]]:
-    rows = [(n, *row) for n in range(1, count + 1) for row in part_rows(number + n - 1)]
-    return _APPEND_MANY, (session, count, [new_id() for _ in range(count)], *map(list, zip(*rows, strict=True)))
+def _many(session: str, given: list[tuple[str, list[tuple[Any, ...]]]]) -> tuple[str, tuple[Any, ...]]:
+    rows = [(n, *row) for n, (_, parts) in enumerate(given, 1) for row in parts]
+    return _APPEND_MANY, (session, len(given), [id_ for id_, _ in given], *map(list, zip(*rows, strict=True)))

@@ -15,8 +15,6 @@ from benchmarks.systems.own_tables import (
     READ_MESSAGE,
     READ_PART,
     OwnTables,
-    new_id,
-    part_rows,
 )
 
 COUNT_UP = f"""
@@ -43,11 +41,13 @@ def counting(session: str, count: int) -> dict[str, Any]:
     return {"session": session, "count": count, "now": time.time_ns() // 1000}
 
 
-def rows_of(session: str, number: int, count: int, counters: tuple[int, int, int]) -> tuple[list[Any], list[Any]]:
+def rows_of(
+    session: str, given: list[tuple[str, list[tuple[Any, ...]]]], counters: tuple[int, int, int]
+) -> tuple[list[Any], list[Any]]:
     """Return the rows of messages and parts."""
     before, turn, at = counters
-    messages = [(session, before + n, new_id(), turn, at + n, at + n) for n in range(1, count + 1)]
-    parts = [(session, before + n, *row) for n in range(1, count + 1) for row in part_rows(number + n - 1)]
+    messages = [(session, before + n, id_, turn, at + n, at + n) for n, (id_, _) in enumerate(given, 1)]
+    parts = [(session, before + n, *row) for n, (_, rows) in enumerate(given, 1) for row in rows]
     return messages, parts
 
 
@@ -79,9 +79,10 @@ class SqliteLimit(OwnTables):
 
     def _append(self, session: str, number: int, count: int) -> None:
         connection = self._connection
+        given = [self.given(session, number + n) for n in range(count)]
         connection.execute("BEGIN IMMEDIATE")
         counters = connection.execute(COUNT_UP, counting(session, count)).fetchall()[0]
-        messages, parts = rows_of(session, number, count, counters)
+        messages, parts = rows_of(session, given, counters)
         connection.executemany(INSERT_MESSAGE, messages)
         connection.executemany(INSERT_PART, parts)
         connection.execute("COMMIT")
@@ -92,7 +93,7 @@ class SqliteLimit(OwnTables):
 
     def _load(self, session: str) -> int:
         messages, parts = (self._connection.execute(statement, (session,)).fetchall() for statement in LOAD)
-        return len(messages) if parts else 0
+        return self.told(session, messages, parts)
 
     async def last(self, session: str, limit: int) -> int:
         """Fetch the latest rows, then their parts."""
@@ -100,8 +101,7 @@ class SqliteLimit(OwnTables):
 
     def _last(self, session: str, limit: int) -> int:
         messages = self._connection.execute(LAST, (session, limit)).fetchall()
-        self._connection.execute(PARTS_BETWEEN, (session, messages[-1][0], messages[0][0])).fetchall()
-        return len(messages)
+        return self._with_parts(session, messages[::-1])
 
     async def after(self, session: str, number: int, limit: int) -> int:
         """Fetch the rows behind a `seq`, then their parts."""
@@ -109,15 +109,18 @@ class SqliteLimit(OwnTables):
 
     def _after(self, session: str, number: int, limit: int) -> int:
         messages = self._connection.execute(AFTER, (session, number, limit)).fetchall()
-        self._connection.execute(PARTS_BETWEEN, (session, messages[0][0], messages[-1][0])).fetchall()
-        return len(messages)
+        return self._with_parts(session, messages)
+
+    def _with_parts(self, session: str, messages: list[Any]) -> int:
+        bounds = messages[0][0], messages[-1][0]
+        return self.told(session, messages, self._connection.execute(PARTS_BETWEEN, (session, *bounds)).fetchall())
 
     async def page(self, limit: int) -> int:
         """Fetch the rows of sessions."""
         return self._page(limit)
 
     def _page(self, limit: int) -> int:
-        return len(self._connection.execute(PAGE, (limit,)).fetchall())
+        return self.listed(self._connection.execute(PAGE, (limit,)).fetchall())
 
 
 class SqliteThread(SqliteLimit):

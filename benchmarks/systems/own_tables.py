@@ -2,7 +2,7 @@
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -80,6 +80,18 @@ class OwnTables(System):
     @abstractmethod
     async def disconnect(self) -> None:
         """Disconnect what is measured."""
+
+    def given(self, session: str, number: int) -> tuple[str, list[tuple[Any, ...]]]:  # noqa: ARG002
+        """Return the id of the n-th message as a raw driver writes it, and its parts, from `position` on."""
+        return new_id(), part_rows(number)
+
+    def told(self, session: str, messages: Sequence[Any], parts: Sequence[Any]) -> int:  # noqa: ARG002
+        """Take what a raw driver has read, and return how many messages that is."""
+        return len(messages)
+
+    def listed(self, rows: Sequence[Any]) -> int:
+        """Take the sessions that a raw driver has read, and return how many these are."""
+        return len(rows)
 
     async def create(self, session: str) -> None:
         """Create a session through the public API."""
