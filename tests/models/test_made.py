@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from sessionstore.models import Message, TextPart
-from sessionstore.models.base import made
+from sessionstore.models.base import maker
 
 FIELDS = {"id": "p", "metadata": {}, "type": "text", "content": "a"}
 
 
 def a_part() -> TextPart:
-    return made(TextPart, copy.deepcopy(FIELDS))
+    return maker(TextPart)(copy.deepcopy(FIELDS))
 
 
 def test_they_are_as_pydantic_makes_them() -> None:
@@ -52,7 +52,7 @@ def test_a_copy_is_a_model_like_others(copied: Callable[[TextPart], TextPart]) -
 
 def test_a_message_that_was_changed_is_checked() -> None:
     message = Message(session_id="s", role="user")
-    again = made(Message, dict(vars(message)))
+    again = maker(Message)(dict(vars(message)))
     with pytest.raises(ValueError, match="role"):
         again.role = "nobody"
     again.role = "tool"

@@ -42,7 +42,7 @@ from sessionstore.models.base import EARLIEST, LATEST
 from sessionstore.models.usage import TOKEN_FIELDS
 from sessionstore.sql import part_rows
 from sessionstore.sql.dialect import Capabilities, Instant, now, strictly_after
-from sessionstore.sql.messages import seqs_of
+from sessionstore.sql.messages import IN_SESSION, seqs_of
 from sessionstore.sql.rows import COUNTERS
 from sessionstore.sql.schema import messages, parts, sessions
 from sessionstore.sql.sessions import THIS
@@ -175,6 +175,7 @@ _SOUND = [
 ]
 _ids = seqs_of("new_id").subquery("ids")
 _STORED = select(_ids.c.seq).where(_ids.c.seq.is_not(None)).exists()
+_ONE_STORED = select(messages.c.seq).where(IN_SESSION, messages.c.id == bindparam("new_id")).exists()
 
 
 def _locked() -> CTE:
@@ -237,11 +238,12 @@ _MORE: dict[str, Any] = {
 
 
 @cache
-def counters_first(*, given_times: bool) -> Executable:
+def counters_first(*, given_times: bool, several_ids: bool) -> Executable:
     """Return the statement that moves a session's counters by messages that are to be inserted next.
 
-    It returns the new `last_seq`, `turn_count` and `last_message_at`, and the time; nothing when it did
-    nothing, because the session isn't there or isn't sound, or a message is stored.
+    The parameter `new_id` is the message's id, or a list of several ones'. It returns the new `last_seq`, `turn_count`
+    and `last_message_at`, and the time; nothing when it did nothing, because the session isn't there or isn't sound, or
+    a message is stored.
     """
     last = sessions.c.last_message_at
     if given_times:
@@ -252,7 +254,7 @@ def counters_first(*, given_times: bool) -> Executable:
         time = first.op("+", return_type=Instant())(bindparam("later", type_=_NUMBER))
     return (
         update(sessions)
-        .where(*THIS, ~_STORED, _WITHIN_TIME, *_SOUND)
+        .where(*THIS, ~(_STORED if several_ids else _ONE_STORED), _WITHIN_TIME, *_SOUND)
         .values(
             last_seq=sessions.c.last_seq + bindparam("more_messages", type_=_NUMBER),
             turn_count=sessions.c.turn_count + bindparam("more_turns", type_=_NUMBER),

@@ -13,7 +13,7 @@ from typing import Any, cast
 from sqlalchemy import Row
 
 from sessionstore.models import Message
-from sessionstore.models.base import made
+from sessionstore.models.base import maker
 from sessionstore.models.usage import TOKEN_FIELDS
 from sessionstore.sql import changing, part_rows, sessions
 from sessionstore.sql.append_statements import (
@@ -41,6 +41,7 @@ _NAMES = [
 """The parameters of a message with so many parts."""
 
 _MORE_TOKENS = [f"more_{field}" for field in TOKEN_FIELDS]
+_message = maker(Message)
 _columns_of = itemgetter(*part_rows.COLUMNS)
 
 
@@ -115,7 +116,7 @@ def _more(batch: Sequence[Prepared]) -> dict[str, Any]:
 
 
 def _stored(prepared: Prepared, seq: int, turn: int, time: datetime) -> Message:
-    return made(Message, {**vars(prepared.message), "seq": seq, "turn": turn, "created_at": time})
+    return _message({**vars(prepared.message), "seq": seq, "turn": turn, "created_at": time})
 
 
 async def _counters_first(t: Transaction, session_id: str, batch: Sequence[Prepared]) -> list[Message] | None:
@@ -123,8 +124,10 @@ async def _counters_first(t: Transaction, session_id: str, batch: Sequence[Prepa
     times: dict[str, Any] = {"latest_time": max(given)} if given else {"later": len(batch) - 1}
     turns = sum(prepared.starts_turn for prepared in batch)
     ids = [prepared.message.id for prepared in batch]
-    values = {**_more(batch), **times, "more_turns": turns, "new_id": ids, "session": session_id}
-    found = await t.rows_of(counters_first(given_times=bool(given)), values)
+    many = len(ids) > 1
+    new = {"new_id": ids if many else ids[0], "more_turns": turns}
+    statement = counters_first(given_times=bool(given), several_ids=many)
+    found = await t.rows_of(statement, {**_more(batch), **times, **new, "session": session_id})
     if not found:
         return None
     moved = found[0]

@@ -15,13 +15,13 @@ from sessionstore.errors import CorruptRecord
 from sessionstore.models.usage import TOKEN_FIELDS, count_tokens
 from sessionstore.sql import sessions as session_statements
 from sessionstore.sql.dialect import Key
+from sessionstore.sql.info_rows import info_of
 from sessionstore.sql.messages import AFTER_SEQ, IN_SESSION, reading
 from sessionstore.sql.rows import (
     COUNTERS,
     check_counters,
     check_numbers,
     grouped,
-    info_of,
     message_of,
     read_file_of,
     summary_of,

@@ -11,7 +11,7 @@ from sessionstore.errors import CorruptRecord
 from sessionstore.models import SessionInfo
 from sessionstore.models.base import LATEST
 from sessionstore.sql.dialect import PAGE_SIZE, Instant, Key, unindexed
-from sessionstore.sql.rows import info_of, infos_are_sound
+from sessionstore.sql.info_rows import info_of, infos_are_sound
 from sessionstore.sql.schema import sessions
 from sessionstore.sql.sessions import INFO
 from sessionstore.sql.transaction import Transaction

@@ -8,8 +8,8 @@ and JSON beside it the exact one.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from sqlalchemy import Row
 
@@ -25,10 +25,18 @@ from sessionstore.models import (
     ToolResultPart,
     UnknownPart,
 )
-from sessionstore.models.base import LONGEST_ID, made
+from sessionstore.models.base import LONGEST_ID, maker
 from sessionstore.sql.soundness import is_id, is_object, is_storable, is_text
 
 COLUMNS = ("id", "type", "text", "tool_call_id", "tool_name", "payload", "extra")
+
+PLACE = 2
+"""Where these columns begin in the rows of `messages.reading` and `contents.read`, behind `seq` and `position`."""
+
+END = PLACE + len(COLUMNS)
+"""And where they end."""
+
+_text, _tool_call, _tool_result = maker(TextPart), maker(ToolCallPart), maker(ToolResultPart)
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _LONGEST_KEY = LONGEST_ID
@@ -123,38 +131,61 @@ def encode(part: Part, place: str) -> dict[str, str | None]:
 
 def decode(columns: Sequence[Any]) -> Part:
     """Return the part of a row's columns. Raises `ValueError` or `KeyError` for what nobody can have written."""
-    usual = decode_usual(*columns)
-    if usual is not None:
-        return usual
     part = _any(*columns)
     part.model_fields_set.update(type(part).model_fields)  # all is known of it, as of the usual ones
     return part
 
 
-def decode_usual(id_: Any, type_: Any, text: Any, call_id: Any, name: Any, payload: Any, extra: Any) -> Part | None:
-    """Return the part of a row's columns as nearly all are, without pydantic's checks, or `None`."""
-    metadata = {} if extra is None else _metadata_alone(extra)
-    if metadata is None or not is_id(id_):
-        return None
-    if type_ == "text":
-        if payload is not None or type(text) is not str:
-            return None
-        return made(TextPart, {"id": id_, "metadata": metadata, "type": "text", "content": text})
-    if type(call_id) is not str or type(name) is not str:
-        return None
-    fields = {"id": id_, "metadata": metadata, "type": type_, "tool_call_id": call_id, "tool_name": name}
-    if type_ == "tool_call":
-        fields["arguments"] = arguments = None if payload is None else jsontext.loads(payload)
-        return made(ToolCallPart, fields) if type(arguments) is dict else None
-    if type_ != "tool_result" or payload is not None or type(text) is not str:
-        return None
-    fields |= {"title": "", "output": text, "error": None}
-    return made(ToolResultPart, fields)
+def decode_all(rows: Iterable[Sequence[Any]], other: Callable[[Any], Part]) -> list[Part]:
+    """Return the parts of rows whose ids are sound: nearly all without pydantic's checks, the rest as `other` says.
+
+    A long session has thousands of parts: hence one loop, with nothing in it that needn't be.
+    """
+    found: list[Part] = []
+    for row in rows:
+        _, position, id_, type_, text, call_id, name, payload, extra = row[:END]
+        metadata: dict[str, Any] | None = {} if extra is None else _metadata_alone(extra)
+        part: Part | None = None
+        if metadata is None or type(position) is not int:
+            pass
+        elif type_ == "text":
+            if payload is None and type(text) is str:
+                part = _text({"id": id_, "metadata": metadata, "type": type_, "content": text})
+        elif type(call_id) is not str or type(name) is not str:
+            pass
+        elif type_ == "tool_call":
+            if (given := _object(payload)) is not None:
+                call = {"id": id_, "metadata": metadata, "type": type_, "tool_call_id": call_id, "tool_name": name}
+                part = _tool_call(call | {"arguments": given})
+        elif type_ == "tool_result" and payload is None and type(text) is str:
+            part = _tool_result(
+                {
+                    "id": id_,
+                    "metadata": metadata,
+                    "type": type_,
+                    "tool_call_id": call_id,
+                    "tool_name": name,
+                    "title": "",
+                    "output": text,
+                    "error": None,
+                }
+            )
+        found.append(part or other(row))
+    return found
 
 
-def _metadata_alone(extra: str) -> dict[str, Any] | None:
+def _object(text: Any) -> dict[str, Any] | None:
+    """Return the JSON object of a text, or `None` if it isn't one."""
+    try:
+        value: Any = jsontext.loads(text)
+    except (ValueError, TypeError):
+        return None
+    return cast("dict[str, Any]", value) if type(value) is dict else None
+
+
+def _metadata_alone(extra: Any) -> dict[str, Any] | None:
     """Return the metadata of a part of which `extra` holds nothing else."""
-    match jsontext.loads(extra):
+    match _object(extra):
         case {"metadata": metadata, **others} if not others and is_object(metadata):
             return metadata
         case _:

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from sessionstore import jsontext
 from sessionstore.errors import InvalidValue
 from sessionstore.models import Message, Part
-from sessionstore.models.base import made
+from sessionstore.models.base import maker
 from sessionstore.models.usage import MAX_TOTAL, NO_TOKENS, Tokens, count_tokens
 from sessionstore.sql import part_rows
 from sessionstore.sql.checks import check_model
@@ -20,6 +20,7 @@ from sessionstore.sql.soundness import is_id, is_sound
 # Columns that are a message's content, and what a reading statement calls them.
 _MESSAGE_CONTENT = {"role": "type"} | {name: name for name in ("status", "model", "provider", "usage", "metadata")}
 _SIZE = len(Message.model_fields)
+_copy = maker(Message)
 _NO_TOKENS = NO_TOKENS._asdict()
 _PART_CONTENT = tuple(column for column in part_rows.COLUMNS if column not in ("id", "payload"))
 
@@ -96,7 +97,7 @@ def _checked(message: Message, place: str) -> Message:
         ):
             own = {**fields, "parts": message.parts.copy(), "metadata": message.metadata.copy()}
             own["usage"] = None if message.usage is None else message.usage.copy()
-            return made(Message, own)
+            return _copy(own)
     return check_model(message, Message, place)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -13,14 +14,14 @@ from sqlalchemy import Row
 from sessionstore import jsontext
 from sessionstore.collecting import collector_paused
 from sessionstore.errors import CorruptRecord
-from sessionstore.models import Message, Part, ReadFile, SessionInfo, SessionTime, Summary, ToolUse, Turn
-from sessionstore.models.base import made
+from sessionstore.models import Message, Part, ReadFile, Summary, ToolUse, Turn
+from sessionstore.models.base import maker
 from sessionstore.models.read_file import path_text
 from sessionstore.models.usage import TOKEN_FIELDS
 from sessionstore.sql import part_rows
-from sessionstore.sql.part_rows import decode, decode_usual
+from sessionstore.sql.part_rows import decode, decode_all
 from sessionstore.sql.schema import messages, parts, read_files, sessions, summaries
-from sessionstore.sql.soundness import infos_sound, is_object, is_sound
+from sessionstore.sql.soundness import is_id, is_object, is_usage, messages_sound
 
 OF_LAST = tuple(field for field in TOKEN_FIELDS if field != "reasoning_tokens")
 """The counts of a turn's last model message that are given besides the turn's sums."""
@@ -31,8 +32,10 @@ COUNTERS = ("last_seq", "turn_count", *(f"base_{field}" for field in TOKEN_FIELD
 
 # Rows of messages and parts have their columns in these places, whatever follows.
 _SEQ, _POSITION, _ID, _TYPE = range(4)
-_OF_PART = slice(_ID, _ID + len(part_rows.COLUMNS))
+_OF_PART = slice(part_rows.PLACE, part_rows.END)
 _OF_MESSAGE = slice(_OF_PART.stop, _OF_PART.stop + 7)
+_PAGE = 64  # messages that are checked as one
+_message = maker(Message)
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -47,14 +50,29 @@ def messages_of(session_id: str, rows: Sequence[Row[Any]]) -> list[Message]:
 def messages_of_groups(session_id: str, groups: list[tuple[Row[Any], list[Row[Any]]]]) -> list[Message]:
     """Return the messages of `grouped` rows, in their order; the list is used up.
 
-    What a message was made of goes before the next one is made, unless the caller keeps it.
+    What a page of messages was made of goes before the next one is made, unless the caller keeps it.
     """
     with collector_paused(len(groups)):
         groups.reverse()
         found: list[Message] = []
         while groups:
-            found.append(message_of(session_id, *groups.pop()))
+            page = groups[: -_PAGE - 1 : -1]
+            del groups[-_PAGE:]
+            sound = _are_sound(page)
+            found += [_message_of(session_id, row, parts, sound=sound) for row, parts in page]
         return found
+
+
+def _are_sound(page: Sequence[tuple[Row[Any], Sequence[Row[Any]]]]) -> bool:
+    """Whether messages' rows are what the model allows, and the ids of their parts; but for what is JSON.
+
+    Each column is checked as one, which costs a third of checking value by value.
+    """
+    columns = [*zip(*(row for row, _ in page), strict=True)]
+    ids = [*columns[_ID], *[part[_ID] for _, parts in page for part in parts]]
+    turns, statuses, models, providers, _, _, times = columns[_OF_MESSAGE]
+    texts, numbers = chain(models, providers), chain(columns[_SEQ], turns)
+    return messages_sound(ids, columns[_TYPE], statuses, texts, times, numbers)
 
 
 def grouped(rows: Iterable[Row[Any]]) -> list[tuple[Row[Any], list[Row[Any]]]]:
@@ -94,7 +112,11 @@ def rank(key: Any) -> tuple[int, Any]:
 
 def message_of(session_id: str, row: Row[Any], parts: Sequence[Row[Any]]) -> Message:
     """Return the message of its rows. Raises `CorruptRecord`, which names the bad one."""
-    decoded = parts_of(session_id, parts)
+    return _message_of(session_id, row, parts, sound=_are_sound([(row, parts)]))
+
+
+def _message_of(session_id: str, row: Row[Any], parts: Iterable[Row[Any]], *, sound: bool) -> Message:
+    decoded = _parts_of(session_id, parts, sound=sound)
     seq, id_, role = row[_SEQ], row[_ID], row[_TYPE]
     turn, status, model, provider, usage, metadata, created_at = row[_OF_MESSAGE]
     try:
@@ -112,7 +134,8 @@ def message_of(session_id: str, row: Row[Any], parts: Sequence[Row[Any]]) -> Mes
             "seq": seq,
             "turn": turn,
         }
-        return made(Message, fields) if is_sound(fields) else Message(**fields)
+        sound = sound and (usage is None or is_usage(fields["usage"])) and is_object(fields["metadata"])
+        return _message(fields) if sound else Message(**fields)
     except (ValueError, TypeError) as error:
         raise corrupt(messages.name, (session_id, seq), error) from error
 
@@ -132,16 +155,14 @@ def check_counters(session_id: str, row: Row[Any]) -> None:
         raise CorruptRecord(sessions.name, (session_id,), "last_message_at: isn't a time that can be counted on from")
 
 
-def parts_of(session_id: str, rows: Iterable[Row[Any]]) -> list[Part]:
+def parts_of(session_id: str, rows: Sequence[Row[Any]]) -> list[Part]:
     """Return the parts of rows. Raises `CorruptRecord`, which names the bad one."""
-    found: list[Part] = []
-    for row in rows:
-        try:
-            part = decode_usual(*row[_OF_PART]) if type(row[_POSITION]) is int else None
-        except _UNREADABLE:
-            part = None
-        found.append(part or part_of(session_id, row))
-    return found
+    return _parts_of(session_id, rows, sound=all(is_id(row[_ID]) for row in rows))
+
+
+def _parts_of(session_id: str, rows: Iterable[Row[Any]], *, sound: bool) -> list[Part]:
+    checked = partial(part_of, session_id)
+    return decode_all(rows, checked) if sound else [*map(checked, rows)]
 
 
 def part_of(session_id: str, row: Row[Any]) -> Part:
@@ -153,50 +174,6 @@ def part_of(session_id: str, row: Row[Any]) -> Part:
         return decode(row[_OF_PART])
     except _UNREADABLE as error:
         raise corrupt(parts.name, key, error) from error
-
-
-_INFO = tuple(SessionInfo.model_fields)
-_UPDATED, _ARCHIVED = len(_INFO), len(_INFO) + 1
-_PLACES = {name: place for place, name in enumerate((*_INFO, "updated", "archived"))}
-
-
-def _of(*names: str) -> Callable[[Any], tuple[Any, ...]]:
-    return itemgetter(*(_PLACES[name] for name in names))
-
-
-_ids_of = _of("id", "root_session_id", "parent_session_id", "user_id", "summary_message_id")
-_times_of = _of("time", "updated", "archived")
-_texts_of = _of("title", "project_dir", "working_dir", "model_id", "provider_id")
-_counts_of = _of("message_count", *TOKEN_FIELDS)
-_needed_of = _of("id", "time", "updated", "title")
-
-
-def infos_are_sound(rows: Sequence[Row[Any]]) -> bool:
-    """Whether rows of `sessions.INFO` are what the model allows, but for the metadata.
-
-    Each column is checked as one: a page of sessions has more values than all else that is done for it.
-    """
-    if not rows:
-        return True
-    columns = [*zip(*rows, strict=True)]
-    ids, times, texts, counts = (chain(*of(columns)) for of in (_ids_of, _times_of, _texts_of, _counts_of))
-    return None not in chain(*_needed_of(columns)) and infos_sound(ids, times, texts, counts)
-
-
-def info_of(row: Row[Any], *, sound: bool = False) -> SessionInfo:
-    """Return the metadata of a row of `sessions.INFO`; `sound` says that `infos_are_sound` has found it so."""
-    fields: dict[str, Any] = dict(zip(_INFO, row, strict=False))
-    time: dict[str, Any] = {"created": fields["time"], "updated": row[_UPDATED], "archived": row[_ARCHIVED]}
-    metadata = fields["metadata"]
-    try:
-        fields["metadata"] = {} if metadata == "{}" else jsontext.loads(metadata)
-        if (sound or infos_are_sound([row])) and is_object(fields["metadata"]):
-            fields["time"] = made(SessionTime, time)
-            return made(SessionInfo, fields)
-        fields["time"] = SessionTime(**time)
-        return SessionInfo(**fields)
-    except (ValueError, TypeError) as error:
-        raise corrupt(sessions.name, (row.id,), error) from error
 
 
 def read_file_of(row: Row[Any]) -> ReadFile:

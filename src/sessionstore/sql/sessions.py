@@ -12,7 +12,8 @@ from sessionstore.errors import SessionExists, SessionNotFound
 from sessionstore.models import SessionInfo
 from sessionstore.models.usage import NO_TOKENS, TOKEN_FIELDS, Tokens
 from sessionstore.sql.dialect import Capabilities, Instant, now, strictly_after
-from sessionstore.sql.rows import COUNTERS, check_counters, info_of
+from sessionstore.sql.info_rows import info_of
+from sessionstore.sql.rows import COUNTERS, check_counters
 from sessionstore.sql.schema import messages, parts, read_files, sessions, summaries
 from sessionstore.sql.transaction import Transaction
 

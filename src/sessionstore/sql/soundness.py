@@ -45,7 +45,7 @@ def is_sound(fields: Mapping[str, Any]) -> bool:
         and fields["status"] in STATUSES
         and _is_clean(fields["model"])
         and _is_clean(fields["provider"])
-        and (usage is None or (is_object(usage) and all(map(_is_count, usage.values()))))
+        and (usage is None or is_usage(usage))
         and is_object(fields["metadata"])
         and _is_time(fields["created_at"])
         and _is_number(fields["seq"])
@@ -54,6 +54,25 @@ def is_sound(fields: Mapping[str, Any]) -> bool:
 
 
 _NUMBERS, _TEXTS, _TIMES = {int}, {str}, {datetime}
+
+
+def messages_sound(
+    ids: Sequence[Any],
+    roles: Iterable[Any],
+    statuses: Iterable[Any],
+    texts: Iterable[Any],
+    times: Sequence[Any],
+    numbers: Iterable[Any],
+) -> bool:
+    """Whether columns of stored messages, and their parts' ids, are what the models allow."""
+    return (
+        _are_ids(ids)
+        and ROLES.issuperset(roles)
+        and STATUSES.issuperset(statuses)
+        and _are_times(times)
+        and {*map(type, numbers)} <= _NUMBERS
+        and _are_clean([text for text in texts if text is not None])
+    )
 
 
 def infos_sound(ids: Iterable[Any], times: Iterable[Any], texts: Iterable[Any], counts: Iterable[Any]) -> bool:
@@ -69,7 +88,7 @@ def infos_sound(ids: Iterable[Any], times: Iterable[Any], texts: Iterable[Any], 
 def _are_ids(values: Sequence[Any]) -> bool:
     if {*map(type, values)} != _TEXTS:
         return False
-    return min(map(len, values)) > 0 and max(map(len, values)) <= LONGEST_ID and is_storable("".join(values))
+    return all(values) and max(map(len, values)) <= LONGEST_ID and is_storable("".join(values))
 
 
 def _are_clean(texts: Sequence[Any]) -> bool:
@@ -77,7 +96,11 @@ def _are_clean(texts: Sequence[Any]) -> bool:
 
 
 def _are_times(values: Sequence[Any]) -> bool:
-    return {*map(type, values)} <= _TIMES and all(time.tzinfo is UTC and EARLIEST <= time <= LATEST for time in values)
+    if not values:
+        return True
+    if {*map(type, values)} != _TIMES or any(time.tzinfo is not UTC for time in values):
+        return False
+    return min(values) >= EARLIEST and max(values) <= LATEST
 
 
 def _is_clean(text: Any) -> bool:
@@ -91,6 +114,11 @@ def _is_time(value: Any) -> bool:
 def is_object(value: Any) -> bool:
     """Whether a value is a JSON object, its keys' texts and its values aside."""
     return type(value) is dict and (not value or {*map(type, cast("dict[Any, Any]", value))} == {str})
+
+
+def is_usage(value: Any) -> bool:
+    """Whether a value is a message's usage."""
+    return is_object(value) and all(map(_is_count, value.values()))
 
 
 def _is_number(value: Any) -> bool:
