@@ -127,6 +127,8 @@ class WaitingLine(queues.QueueCommon[Any]):
                     self._called.discard(waiter)  # behind that: what is counted as free meanwhile is too little
                     self._call()
                     return item
+                with suppress(ValueError):
+                    self._waiting.remove(waiter)
             if (call is not None and call.done()) or self.has_room():
                 raise queues.Empty
             first = True  # somebody else has used the room, or our event loop had stopped
