@@ -9,13 +9,13 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any, Self, TypeVar
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import Any, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Dialect, Executable, PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from sessionstore.collecting import Pause
@@ -162,30 +162,24 @@ class DriverPool:
 
         The work waits for statements only: it may be done in another thread. The call is told before that it begins.
         """
-        pool = engine.sync_engine.pool  # which may be another one when the connection comes back
         pooled = self._take_at_once(engine)
-        if pooled is None:
-            done = self._done_in_turn(engine, call, work, keeping)
-        else:
-            done = self._done(pool, pooled, call, work)
+        done = self._done(pooled, call, work) if pooled else self._done_in_turn(engine, call, work, keeping)
         return await (Kept(done, call, interruptible=self._interruptible) if keeping is Keeping.BY_CALLER else done)
 
     async def _done_in_turn(
         self, engine: AsyncEngine, call: Call, work: Callable[[Driver], Coroutine[Any, Any, T]], keeping: Keeping
     ) -> T:
-        pool = engine.sync_engine.pool
-        return await self._done(pool, await self._take(engine, call, keeping), call, work)
+        return await self._done(await self._take(engine, call, keeping), call, work)
 
     async def _done(
         self,
-        pool: Pool,
         pooled: PoolProxiedConnection,
         call: Call,
         work: Callable[[Driver], Coroutine[Any, Any, T]],
     ) -> T:
         driver = self._wrap(pooled.driver_connection)
         if call.left:
-            await _give_back(pool, pooled)
+            await _give_back(pooled)
             call.raise_cancellation()
         try:
             if driver.in_transaction:  # somebody's listener has begun one at connecting
@@ -193,9 +187,9 @@ class DriverPool:
             call.begin()
             done = await driver.complete(work(driver))
         except BaseException as error:
-            await completed(self._clean_up(pool, pooled, driver, error))
+            await completed(self._clean_up(pooled, driver, error))
             raise
-        await _give_back(pool, pooled)
+        await _give_back(pooled)
         return done
 
     def _take_at_once(self, engine: AsyncEngine) -> PoolProxiedConnection | None:
@@ -219,9 +213,15 @@ class DriverPool:
             making = self._made_anew(pool, record)
         else:
             making = self._made(engine)
-        return await (
-            making if keeping is Keeping.BY_TASK else taken(making, partial(_give_back, engine.sync_engine.pool), call)
-        )
+        if keeping is Keeping.BY_TASK:
+            return await making
+        try:
+            return await taken(making, _give_back, call)
+        except BaseException:
+            if pool is not None and record is not None and getcoroutinestate(making) == CORO_CREATED:
+                making.close()  # as its task was cancelled before it began
+                pool.put_back(record)
+            raise
 
     async def _made(self, engine: AsyncEngine) -> PoolProxiedConnection:
         """Have SQLAlchemy give out a connection, or make one."""
@@ -240,7 +240,7 @@ class DriverPool:
             raise ConnectionError("the engine makes connections of another kind now")
         return pooled
 
-    async def _clean_up(self, pool: Pool, pooled: PoolProxiedConnection, driver: Driver, error: BaseException) -> None:
+    async def _clean_up(self, pooled: PoolProxiedConnection, driver: Driver, error: BaseException) -> None:
         """Roll back, or throw the connection away when its state isn't known or it is lost."""
         failure = failure_of(error) if isinstance(error, Exception) else None
         if failure is not None and failure.retryable and failure.outcome_unknown:
@@ -254,14 +254,15 @@ class DriverPool:
                 except BaseException:
                     await _throw_away(pooled)
                     raise
-                await _give_back(pool, pooled)
+                await _give_back(pooled)
             return
         await _throw_away(pooled)
 
 
-async def _give_back(pool: Pool, pooled: PoolProxiedConnection) -> None:
+async def _give_back(pooled: PoolProxiedConnection) -> None:
     # The pool closes connections that it has no room for, and waits for that. Else no greenlet is needed, which costs
     # more than all that is done in it.
+    pool: Any = cast("Any", pooled)._pool  # noqa: SLF001 - which the engine may have put aside meanwhile
     waits = not isinstance(pool, QueuePool) or pool.checkedin() >= pool.size()
     try:
         await greenlet_spawn(pooled.close) if waits else pooled.close()
