@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -166,16 +165,19 @@ async def test_a_connection_that_was_thrown_away(database_url: str) -> None:
 
 
 async def test_a_lost_server_connection(postgresql_url: str) -> None:
-    """So it is when the server ends the only connection while others wait for it."""
+    """So it is when the server ends the only connection amid a write, while others wait for it."""
     async with await _opened(postgresql_url) as store, SQLSessionStore.from_url(postgresql_url) as other:
-        held = await store.engine.connect()
-        backend = (await held.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-        callers = [asyncio.create_task(store.save_message(user("s"))) for _ in range(5)]
-        await _settled()
-        async with other.engine.connect() as killer:
-            await killer.execute(text("SELECT pg_terminate_backend(:backend)"), {"backend": backend})
-        with suppress(Exception):  # SQLAlchemy's, or with old versions asyncpg's own
-            await held.close()
+        async with other.engine.connect() as locking:
+            await other.bind(locking).save_message(user("s"))
+            callers = [asyncio.create_task(store.save_message(user("s"))) for _ in range(5)]
+            waiting = text(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            async with other.engine.connect() as killer:
+                while (backend := await killer.scalar(waiting)) is None:
+                    await _settled()
+                await killer.execute(text("SELECT pg_terminate_backend(:backend)"), {"backend": backend})
+            await _settled()
         await asyncio.wait_for(asyncio.gather(*callers), 20)
         assert len(await store.get_messages("s")) == 5
         assert _pool(store).checkedout() == 0
