@@ -19,7 +19,7 @@ from sessionstore.errors import StoreUnavailable
 from sessionstore.sql import waiting as line_module
 from sessionstore.sql.pooling import ConnectionPool
 from sessionstore.sql.shielding import GRACE_SECONDS, Call
-from sessionstore.sql.waiting import WaitingLine
+from sessionstore.sql.waiting import Room, WaitingLine
 from sessionstore.testing.build import ids, user
 
 from .invariants import broken
@@ -359,6 +359,47 @@ async def test_an_event_loop_that_goes_on() -> None:
         loop.close()
 
     await asyncio.to_thread(run)
+
+
+async def test_an_event_loop_that_stops_before_its_turn() -> None:
+    """When the event loop of who was called stops, the next one is called soon."""
+    line = WaitingLine(1)
+    blocked = threading.Event()
+
+    async def block() -> None:
+        blocked.set()
+        time.sleep(0.2)  # noqa: ASYNC251 - so that its loop runs, and comes to nothing else
+
+    def run() -> None:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(line.wait(None))
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(block())
+        task._log_destroy_pending = False  # pyright: ignore
+        ended.set()
+        over.wait(5)
+        loop.close()
+
+    ended, over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=run)
+    thread.start()
+    await asyncio.to_thread(blocked.wait, 5)
+    other = asyncio.create_task(line.wait(5))
+    await asyncio.sleep(0)
+    line.put_nowait("connection")
+    assert not other.done()
+    assert await asyncio.wait_for(other, 3) == "connection"
+    assert ended.is_set()
+    over.set()
+    thread.join()
+
+
+async def test_room_that_is_there() -> None:
+    """Nobody waits while the pool may have more connections."""
+    line = WaitingLine(1)
+    line.has_room = lambda: True
+    with pytest.raises(Room):
+        await asyncio.wait_for(line.wait(5), 1)
 
 
 async def test_a_place_that_cannot_be_made_anew(postgresql_url: str) -> None:

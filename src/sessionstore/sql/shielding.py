@@ -64,6 +64,7 @@ class Call(asyncio.Future[None]):
     def pause(self) -> None:
         """Say that nothing is left of what was begun. Raises `CancelledError` when it may not begin again."""
         self._begun = False
+        self.committing = False
         if self.left:
             self.raise_cancellation()
 
