@@ -105,7 +105,7 @@ class OwnTransactions:
     def _first(
         self, call: Call, pool: DriverPool, operation: Operation[T], quick: Operation[T | None] | None
     ) -> Coroutine[Any, Any, Written[T]] | None:
-        """Return a first attempt that needs no task of its own; `None` when it has to wait for a connection."""
+        """Return a first attempt that needs no task of its own; `None` when SQLAlchemy has to make the connection."""
         queue = pool.queue(self._engine)
         if queue is None:
             ready = pool.ready(self._engine) and entered(self._engine)

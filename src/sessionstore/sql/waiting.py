@@ -111,8 +111,8 @@ class WaitingLine(queues.QueueCommon[Any]):
     async def wait(self, seconds: float | None, call: Call | None = None) -> Any:
         """Return the next connection that is given back, in turn.
 
-        Raises `queue.Empty` when the time is up, when the pool may have one more connection, and when the call is done,
-        whose caller has gone then.
+        Raises `Room` when the pool may have one more connection, and `queue.Empty` when the time is up, or the call is
+        done, whose caller has gone then.
         """
         loop = asyncio.get_running_loop()
         until = None if seconds is None else loop.time() + seconds
